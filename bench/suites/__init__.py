@@ -1,0 +1,1 @@
+"""Suites: named, versioned lists of utterances, and the code that loads them."""
