@@ -1,0 +1,244 @@
+"""Loads a suite's utterances through Hugging Face `datasets`, audio undecoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import audio
+from bench.contracts import Samples, Utterance
+from bench.errors import ItemFailure, UserError
+from bench.suites.schema import OPTIONAL, REQUIRED, TASKS, Hub, SuiteFile, read_suite, suite_path
+
+_COMMON_LABELS = {"", "none", "nan", "null"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One utterance of a suite with where its audio lies: a file, or bytes inside a data set."""
+
+    utterance: Utterance
+    tasks: frozenset[str]
+    file: Path | None = None
+    data: bytes | None = None
+
+    def read_bytes(self) -> bytes:
+        """The audio file's bytes; ItemFailure where there is no such file."""
+        if self.data is not None:
+            return self.data
+        try:
+            return (self.file or Path()).read_bytes()
+        except OSError as error:
+            raise ItemFailure(f"audio cannot be read: {error.strerror or error}") from error
+
+    def load(self) -> tuple[Samples, int]:
+        """Mono float32 [L] and rate (Hz) as recorded; ItemFailure as `bench.audio.read`."""
+        return audio.read(self.read_bytes())
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The utterances one run is about, and the digest that identifies them."""
+
+    name: str
+    version: str
+    digest: str
+    items: tuple[Item, ...]
+    path: Path
+    notes: tuple[str, ...] = field(default=())
+
+    def of_task(self, task: str) -> list[Item]:
+        return [item for item in self.items if task in item.tasks]
+
+
+def load_suite(name: str, *, limit: int | None = None, split: str | None = None) -> Suite:
+    """Load a bundled suite by name, or a person's own by the path of its `suite.yaml`.
+
+    limit: keep at most so many utterances, taken evenly; the digest then differs. split: another
+    split than the suite's own (a probe's training data). Raises UserError before any long work.
+    """
+    path = suite_path(name)
+    spec = read_suite(path)
+    wanted = split or spec.split
+    rows = _manifest_rows(path, spec) if spec.manifest else _hub_rows(path, spec)
+    items = [_item(path, spec, row) for row in rows if str(row.get("split") or wanted) == wanted]
+    _check_unique(path, items)
+    if not items:
+        raise UserError(f"{path}: no utterance has split '{wanted}'")
+    items.sort(key=lambda item: item.utterance.id)
+    complete = _digest(items)
+    if spec.digest and wanted == spec.split and spec.digest != complete:
+        raise UserError(
+            f"{path}: its utterances have digest {complete[:12]}, not {spec.digest[:12]}: the "
+            "corpus was changed or is incomplete; restore it, or change name, version and digest"
+        )
+    if limit is not None:
+        if limit < 1:
+            raise UserError(f"--limit wants a number of utterances from 1 up, not {limit}")
+        step = max(1.0, len(items) / limit)
+        items = [items[int(i * step)] for i in range(min(limit, len(items)))]
+    return Suite(spec.name, spec.version, _digest(items), tuple(items), path)
+
+
+def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
+    from datasets import Dataset, disable_progress_bars
+
+    manifest = path.parent / str(spec.manifest)
+    if not manifest.is_file():
+        raise UserError(f"{path}: manifest '{spec.manifest}' does not exist beside it")
+    disable_progress_bars()
+    readers = {".parquet": Dataset.from_parquet, ".csv": Dataset.from_csv,
+               ".jsonl": Dataset.from_json, ".json": Dataset.from_json}  # fmt: skip
+    reader = readers.get(manifest.suffix)
+    if reader is None:
+        raise UserError(f"{manifest}: a manifest is .parquet, .csv or .jsonl")
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:  # `datasets` writes an Arrow copy somewhere
+        try:
+            table = reader(str(manifest), cache_dir=scratch, keep_in_memory=True)
+        except Exception as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise UserError(f"{manifest} cannot be read: {reason}") from error
+        missing = [c for c in REQUIRED if c not in table.column_names]
+        if missing:
+            raise UserError(
+                f"{manifest} lacks the column '{missing[0]}'; a manifest has "
+                f"{', '.join(REQUIRED)} and may have {', '.join(OPTIONAL)}"
+            )
+        return list(table.to_list())
+
+
+def _hub_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
+    return [row for hub in spec.corpora for row in _one_hub(path, hub)]
+
+
+def _one_hub(path: Path, hub: Hub) -> list[dict[str, Any]]:
+    from datasets import Audio, load_dataset
+
+    source = hub.dataset
+    if (path.parent / source).exists():
+        source = str(path.parent / source)
+    try:
+        table = load_dataset(source, hub.config, split=hub.split, revision=hub.revision)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"data set '{hub.dataset}' cannot be loaded: {reason}; fetch it where a hub can be "
+            f"reached with `hf download --repo-type dataset {hub.dataset}`"
+        ) from error
+    sound = hub.columns.get("audio", "audio")
+    if sound not in table.column_names:
+        raise UserError(f"data set '{hub.dataset}' has no column '{sound}': set columns.audio")
+    table = table.cast_column(sound, Audio(decode=False))
+    rows = []
+    for index, record in enumerate(table):
+        row = {name: record.get(column) for name, column in hub.columns.items()}
+        cell = record[sound]
+        row.update(
+            utterance=f"{hub.corpus}/{row.get('utterance') or index}",
+            corpus=hub.corpus, language=hub.language, split=None,
+            speaker=f"{hub.corpus}/{row.get('speaker') or 'unknown'}",
+            data=cell.get("bytes"), file=cell.get("path"), outside=True,
+        )  # fmt: skip
+        rows.append(row)
+    return rows
+
+
+def _text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    return str(value)
+
+
+def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
+    name = _text(row.get("utterance"))
+    if not name:
+        raise UserError(f"{path}: a row of the manifest has no utterance id")
+    for column in ("speaker", "language"):
+        if not _text(row.get(column)):
+            raise UserError(f"{path}: utterance '{name}' has no {column}")
+    file = None
+    if row.get("data") is None:
+        file = Path(str(row["file"]))
+        if not row.get("outside"):
+            root = path.parent.resolve()
+            file = (root / file).resolve()
+            if not file.is_relative_to(root):
+                raise UserError(
+                    f"{path}: the file of utterance '{name}' leaves the manifest's folder; "
+                    "use paths below that folder"
+                )
+    seconds = float(row.get("seconds") or 0.0) or _seconds(file, row.get("data"))
+    affect = _text(row.get("affect"))
+    utterance = Utterance(
+        id=name,
+        corpus=_text(row.get("corpus")) or spec.name,
+        language=str(row["language"]),
+        speaker=str(row["speaker"]),
+        seconds=seconds,
+        text=_text(row.get("text")),
+        affect=None if affect is None or affect.lower() in _COMMON_LABELS else affect,
+    )
+    given = row.get("tasks")
+    if isinstance(given, str):
+        given = [t for t in given.replace(";", ",").split(",") if t.strip()]
+    tasks = {str(t).strip() for t in given} if given is not None else _tasks(spec, utterance)
+    unknown = tasks - set(TASKS)
+    if unknown:
+        raise UserError(
+            f"{path}: utterance '{name}' has the unknown task '{sorted(unknown)[0]}'; "
+            f"tasks are {', '.join(TASKS)}"
+        )
+    return Item(utterance, frozenset(tasks), file, row.get("data"))
+
+
+def _tasks(spec: SuiteFile, utterance: Utterance) -> set[str]:
+    """The tasks of a row whose manifest does not name them."""
+    tasks = {"signal", "speaker"}
+    if utterance.text and utterance.language == spec.transcription_language:
+        tasks.add("transcription")
+    if utterance.affect:
+        tasks.add("emotion")
+    if utterance.seconds >= spec.min_quality_seconds:
+        tasks.add("quality")
+    return tasks
+
+
+def _seconds(file: Path | None, data: bytes | None) -> float:
+    """Length by the file's header; 0 where it cannot be read (the run will list that)."""
+    import io
+
+    import soundfile
+
+    try:
+        info = soundfile.info(io.BytesIO(data) if data is not None else str(file))
+        return float(info.frames / info.samplerate)
+    except (RuntimeError, OSError, TypeError):
+        return 0.0
+
+
+def _check_unique(path: Path, items: list[Item]) -> None:
+    twice = [n for n, count in Counter(i.utterance.id for i in items).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: utterance '{twice[0]}' stands twice; ids must be unique")
+
+
+def _digest(items: list[Item]) -> str:
+    """sha256 over id, sha256 of the audio file, text, affect and tasks of every utterance."""
+    lines = []
+    for item in items:
+        try:
+            content = hashlib.sha256(item.read_bytes()).hexdigest()
+        except ItemFailure:
+            content = "missing"
+        u = item.utterance
+        lines.append(json.dumps(
+            [u.id, content, u.speaker, u.language, u.text, u.affect, sorted(item.tasks)],
+            ensure_ascii=False,
+        ))  # fmt: skip
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
