@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -38,10 +39,18 @@ def _score(
     for utterance, original, resynthesis in work:
         try:
             sums = _metric(name).score(utterance, Judged(audio=original), Judged(audio=resynthesis))
-            results.append(({k: [v.numerator, v.denominator] for k, v in sums.items()}, True))
+            results.append((checked(sums), True))
         except Exception as error:
             results.append(({_FAILURE: reason_of(error)}, isinstance(error, ItemFailure)))
     return results, time.perf_counter() - start
+
+
+def checked(sums: dict[str, Sums]) -> Entry:
+    """Sums as plain numbers; ItemFailure where one is NaN or infinite: that is no score."""
+    for row, value in sums.items():
+        if not (math.isfinite(value.numerator) and math.isfinite(value.denominator)):
+            raise ItemFailure(f"{row} came out as {value.numerator}/{value.denominator}")
+    return {row: [value.numerator, value.denominator] for row, value in sums.items()}
 
 
 class Workers:
@@ -116,7 +125,10 @@ class Comparing:
         """Score each utterance's resynthesis against its original; fills `sums`, `failures`."""
         todo, keys, heard = [], {}, 0
         for index, utterance in utterances:
-            pair = (utterance, original(index), resynthesis(index))
+            first, second = original(index), resynthesis(index)
+            if not self.metric.info.whole:
+                second = audio.align(second, 0, len(first))
+            pair = (utterance, first, second)
             heard += len(pair[1])
             keys[index] = f"{audio.digest(pair[1])}:{audio.digest(pair[2])}"
             known = self.store.get(keys[index])

@@ -144,6 +144,7 @@ class JudgeInfo:
     sample_rate: Hz of the audio it wants; the engine resamples.
     outputs: names of what `judge` returns for an utterance.
     max_batch_seconds: seconds of audio for one call on a CPU; the engine's batch size.
+    concurrent: `judge` may be called from several threads at once.
     """
 
     name: str
@@ -153,6 +154,7 @@ class JudgeInfo:
     licence: str = ""
     source: str = ""
     max_batch_seconds: float = 60.0
+    concurrent: bool = False
 
 
 Output = str | float | list[float]
@@ -190,7 +192,7 @@ class MetricRow:
     unit: "%", "MOS", "dB", "cents", ...; scale: value shown = scale · Σnumerator/Σdenominator.
     identity: for a metric that compares with the original, its value for a perfect copy
         (unscaled); None where the metric judges the original like any audio.
-    best, worst: bounds of the unscaled value, for range checks.
+    bounds: smallest and largest possible unscaled value, for intervals and range checks.
     shown: False for sums that are stored but not tabled (insertions, deletions...).
     source: paper or reference implementation.
     """
@@ -223,8 +225,8 @@ class Utterance:
 class Judged:
     """One recording as the judges saw it.
 
-    audio: float32 [L] at 16 kHz, aligned with the original and of its length; only given to
-    metrics with `needs_audio`. outputs: judge name -> its judgement.
+    audio: float32 [L] at 16 kHz, aligned with the original and (unless `whole`) of its length;
+    only given to metrics with `needs_audio`. outputs: judge name -> its judgement.
     """
 
     outputs: Mapping[str, Judgement] = field(default_factory=dict)
@@ -235,7 +237,9 @@ class Judged:
 class MetricInfo:
     """judges: names of the judges whose outputs it reads; task: the manifest task whose
     utterances it scores ("transcription", "emotion", "speaker", "signal", "quality");
-    needs_audio: reads samples, so its scores are computed in worker processes and cached."""
+    needs_audio: reads samples, so its scores are computed in worker processes and cached;
+    whole: of a resynthesis longer or shorter than the original, it wants all (speaking rate),
+    where the others get it cut or padded to the original's length."""
 
     name: str
     version: str
@@ -243,6 +247,7 @@ class MetricInfo:
     rows: tuple[MetricRow, ...]
     judges: tuple[str, ...] = ()
     needs_audio: bool = False
+    whole: bool = False
 
 
 @runtime_checkable

@@ -1,0 +1,115 @@
+"""What a run will do: its plugins found, loaded and checked before any long work starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench import registry
+from bench.checks import check_info
+from bench.contracts import Judge, Metric, Tokenizer
+from bench.errors import UserError, WeightsUnavailable
+from bench.options import NOT_IDENTITY, resolve, variant_name
+from bench.rates import ROWS as RATE_ROWS
+from bench.registry import did_you_mean
+
+TRACKS = ("resynthesis", "tokens")
+
+
+@dataclass
+class Plan:
+    """judges: name → loaded judge. absent: judge → why it cannot be had, for the rows that need
+    it. metrics: those chosen. rows: chosen row names, or None for all."""
+
+    tokenizer: Tokenizer
+    variant: str
+    options: dict[str, Any]
+    identity: dict[str, Any]
+    tracks: tuple[str, ...]
+    metrics: list[Metric] = field(default_factory=list)
+    rows: set[str] | None = None
+    judges: dict[str, Judge] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def chosen(self, row: str) -> bool:
+        return self.rows is None or row in self.rows
+
+
+def choose_tracks(names: Sequence[str]) -> tuple[str, ...]:
+    """The tracks asked for, all of them by default."""
+    for name in names:
+        if name not in TRACKS:
+            raise UserError(f"unknown track '{name}': {did_you_mean(name, list(TRACKS))}")
+    return tuple(t for t in TRACKS if not names or t in names)
+
+
+def choose_metrics(names: Sequence[str]) -> tuple[list[Metric], set[str] | None]:
+    """Metrics by plugin or row name; all by default. Rows: None means every row."""
+    found = registry.plugins("metrics")
+    loaded = {name: plugin.module.load() for name, plugin in found.items()}
+    if not names:
+        return list(loaded.values()), None
+    by_row = {row.name: m for m in loaded.values() for row in m.info.rows}
+    rate_rows = {row.name for row in RATE_ROWS}
+    chosen: dict[str, Metric] = {}
+    rows: set[str] = set()
+    for name in names:
+        if name in loaded:
+            chosen[name] = loaded[name]
+            rows |= {row.name for row in loaded[name].info.rows}
+        elif name in by_row:
+            chosen[by_row[name].info.name] = by_row[name]
+            rows.add(name)
+        elif name in rate_rows:
+            rows.add(name)
+        else:
+            known = sorted({*loaded, *by_row, *rate_rows})
+            raise UserError(f"unknown metric '{name}': {did_you_mean(name, known)}")
+    return list(chosen.values()), rows
+
+
+def load_judge(plan: Plan, name: str, device: str) -> None:
+    """Put judge `name` into the plan, or the reason why it is absent."""
+    try:
+        plan.judges[name] = registry.plugin("judges", name).module.load(device=device, threads=1)
+    except WeightsUnavailable as lack:
+        plan.absent[name] = f"weights not available; get them with: {lack.command}"
+    except ImportError as lack:
+        plan.absent[name] = f"judge '{name}' cannot be loaded: {lack}; run `bench doctor`"
+
+
+def make_plan(
+    name: str,
+    settings: Mapping[str, str],
+    *,
+    device: str,
+    tracks: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+) -> Plan:
+    """Find, check and load everything; UserError for whatever a person can mend."""
+    plugin = registry.plugin("tokenizers", name)
+    options = resolve(plugin, settings)
+    chosen_tracks = choose_tracks(tracks)
+    chosen_metrics, rows = choose_metrics(metrics) if "resynthesis" in chosen_tracks else ([], None)
+    try:
+        tokenizer = plugin.module.load(device=device, **options)
+    except ImportError as error:
+        raise UserError(
+            f"tokenizer '{name}' needs a package that is not installed ({error}); "
+            "run `bench doctor` for the command that installs it"
+        ) from error
+    info = check_info(tokenizer.info)
+    source = plugin.source_file
+    identity = {
+        "tokenizer": name,
+        "options": {k: v for k, v in options.items() if k not in NOT_IDENTITY},
+        "rate": info.sample_rate,
+        "code": hashlib.sha256(source.read_bytes()).hexdigest() if source else "",
+    }
+    plan = Plan(tokenizer, variant_name(name, options), options, identity, chosen_tracks,
+                chosen_metrics, rows)  # fmt: skip
+    for judge in sorted({j for metric in plan.metrics for j in metric.info.judges}):
+        load_judge(plan, judge, device)
+    return plan
