@@ -1,0 +1,1 @@
+"""Judges: pretrained models that score audio, one plugin a file."""
