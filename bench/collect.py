@@ -1,0 +1,193 @@
+"""From what the stages measured to score records, failures and the rows that are expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.codec import reason_of
+from bench.comparing import checked
+from bench.contracts import Judged, Judgement, Metric, Utterance
+from bench.errors import ContractError, ItemFailure
+from bench.rates import ROWS as RATE_ROWS
+from bench.rates import rates
+from bench.results import Failure
+from bench.run import ORIGINAL, RESYNTHESIS, Measured
+from bench.scores import Spec
+
+Record = dict[str, Any]
+
+
+def collect(measured: Measured) -> tuple[list[Record], list[Failure], list[Spec]]:
+    """Score records, listed failures, and one Spec for each row of the table."""
+    records: list[Record] = []
+    failures = list(_stage_failures(measured))
+    specs: list[Spec] = []
+    if "resynthesis" in measured.plan.tracks:
+        for metric in measured.plan.metrics:
+            made, failed = _metric(measured, metric)
+            records += made
+            failures += failed
+            specs += _specs(measured, metric)
+    if "tokens" in measured.plan.tracks:
+        records += _rates(measured)
+        size = len(measured.suite.items)
+        specs += [Spec("tokens", row, size) for row in RATE_ROWS if measured.plan.chosen(row.name)]
+    failures.sort(key=lambda f: (f.track, f.stage, f.utterance))
+    return records, failures, specs
+
+
+def _stage_failures(measured: Measured) -> Iterator[Failure]:
+    def failure(index: int, stage: str, reason: str) -> Failure:
+        return Failure(track="resynthesis" if stage != "load" else "all",
+                       utterance=measured.utterance(index).id, stage=stage, reason=reason)  # fmt: skip
+
+    for index, reason in measured.originals.failures.items():
+        yield failure(index, "load", reason)
+    for index, (stage, reason) in measured.codec.failures.items():
+        yield failure(index, stage, reason)
+    for name, judging in measured.judging.items():
+        for (side, index), outcome in judging.outcomes.items():
+            if isinstance(outcome, str):
+                yield failure(index, f"judge:{name}", f"{side}: {outcome}")
+
+
+def _record(track: str, metric: str, utterance: Utterance, **values: Any) -> Record:
+    return {
+        "track": track, "metric": metric, "utterance": utterance.id, "corpus": utterance.corpus,
+        "language": utterance.language, "speaker": utterance.speaker, **values,
+    }  # fmt: skip
+
+
+def _expected(measured: Measured, metric: Metric) -> list[int]:
+    return [
+        i for i, item in enumerate(measured.suite.items) if metric.info.task in item.tasks
+    ]
+
+
+def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Failure]]:
+    if any(name in measured.plan.absent for name in metric.info.judges):
+        return [], []
+    if hasattr(metric, "trials"):
+        return _trials(measured, metric), []
+    records: list[Record] = []
+    failures: list[Failure] = []
+    for index in _expected(measured, metric):
+        utterance = measured.utterance(index)
+        try:
+            sums = _sums(measured, metric, index)
+        except ItemFailure as failure:
+            failures.append(Failure(track="resynthesis", utterance=utterance.id,
+                                    stage=f"metric:{metric.info.name}", reason=str(failure)))  # fmt: skip
+            continue
+        for row in metric.info.rows if sums else ():
+            if not measured.plan.chosen(row.name) or row.name not in sums:
+                continue
+            own, base = sums[row.name]
+            records.append(_record(
+                "resynthesis", row.name, utterance, numerator=own[0], denominator=own[1],
+                reference_numerator=base[0] if base else None,
+                reference_denominator=base[1] if base else None,
+            ))  # fmt: skip
+    return records, failures
+
+
+Pair = tuple[tuple[float, float], tuple[float, float] | None]
+
+
+def _sums(measured: Measured, metric: Metric, index: int) -> dict[str, Pair] | None:
+    """Row → (resynthesis, reference); None where an earlier stage's failure is already listed."""
+    if metric.info.needs_audio:
+        comparing = measured.comparing[metric.info.name]
+        if index in comparing.failures:
+            raise ItemFailure(comparing.failures[index])
+        if index not in comparing.sums:
+            return None
+        identity = {row.name: row.identity for row in metric.info.rows}
+        return {
+            name: ((s.numerator, s.denominator), _perfect(identity.get(name), s.denominator))
+            for name, s in comparing.sums[index].items()
+        }
+    original = _judged(measured, metric, ORIGINAL, index)
+    resynthesis = _judged(measured, metric, RESYNTHESIS, index)
+    if original is None or resynthesis is None:
+        return None
+    utterance = measured.utterance(index)
+    try:
+        own = checked(metric.score(utterance, original, resynthesis))
+        base = checked(metric.score(utterance, original, original))
+    except ItemFailure:
+        raise
+    except Exception as error:  # a plugin's bug is this utterance's failure, not the run's end
+        raise ContractError(reason_of(error)) from error
+    return {
+        name: ((float(v[0]), float(v[1])), (float(base[name][0]), float(base[name][1])))
+        for name, v in own.items()
+    }  # fmt: skip
+
+
+def _perfect(identity: float | None, denominator: float) -> tuple[float, float] | None:
+    return None if identity is None else (identity * denominator, denominator)
+
+
+def _judged(measured: Measured, metric: Metric, side: str, index: int) -> Judged | None:
+    outputs: dict[str, Judgement] = {}
+    for name in metric.info.judges:
+        outcome = measured.judging[name].outcomes.get((side, index))
+        if outcome is None or isinstance(outcome, str):
+            return None
+        outputs[name] = outcome
+    return Judged(outputs=outputs)
+
+
+def _trials(measured: Measured, metric: Any) -> list[Record]:
+    """Verification: original enrolment against the resynthesis (and, for reference, original)."""
+    index_of = {measured.utterance(i).id: i for i in _expected(measured, metric)}
+    row = metric.info.rows[0]
+    if not measured.plan.chosen(row.name):
+        return []
+    records = []
+    for trial in metric.trials([measured.utterance(i) for i in index_of.values()]):
+        enrol = _judged(measured, metric, ORIGINAL, index_of[trial.enrol])
+        original = _judged(measured, metric, ORIGINAL, index_of[trial.test])
+        resynthesis = _judged(measured, metric, RESYNTHESIS, index_of[trial.test])
+        if enrol is None or original is None or resynthesis is None:
+            continue
+        records.append(_record(
+            "resynthesis", row.name, measured.utterance(index_of[trial.test]),
+            enrolment=trial.enrol, target=trial.target, denominator=1.0,
+            numerator=metric.similarity(enrol, resynthesis),
+            reference_numerator=metric.similarity(enrol, original), reference_denominator=1.0,
+        ))  # fmt: skip
+    return records
+
+
+def _specs(measured: Measured, metric: Metric) -> list[Spec]:
+    expected = len(_expected(measured, metric))
+    if hasattr(metric, "trials"):
+        found = _expected(measured, metric)
+        expected = len(metric.trials([measured.utterance(i) for i in found]))
+    lacks = [measured.plan.absent[j] for j in metric.info.judges if j in measured.plan.absent]
+    note = lacks[0] if lacks else None
+    return [
+        Spec("resynthesis", row, expected, note)
+        for row in metric.info.rows
+        if measured.plan.chosen(row.name)
+    ]
+
+
+def _rates(measured: Measured) -> list[Record]:
+    records = []
+    for index in measured.originals.good:
+        stage = measured.codec.failures.get(index)
+        if stage is not None and stage[0] == "encode":
+            continue
+        tokens = measured.codec.ids(index)
+        utterance = measured.utterance(index)
+        sums = rates(tokens, measured.codec.info, measured.originals.seconds(index))
+        records += [
+            _record("tokens", name, utterance, numerator=v.numerator, denominator=v.denominator)
+            for name, v in sums.items()
+            if measured.plan.chosen(name)
+        ]
+    return records

@@ -1,0 +1,79 @@
+"""The result as one table on a terminal, grouped by track, within 100 columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.results import Result, Row
+
+WIDTH = 100
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    digits = {"%": 1, "bit/s": 0, "tokens/s": 1, "cents": 0, "dB": 1, "MOS": 2}.get(unit, 3)
+    return f"{value:,.{digits}f}"
+
+
+def _range(bounds: tuple[float, float] | None, unit: str) -> str:
+    if bounds is None:
+        return ""
+    return f"{_figure(bounds[0], unit)} … {_figure(bounds[1], unit)}"
+
+
+def _difference(row: Row) -> str:
+    if row.difference is None:
+        return ""
+    return f"{_figure(row.difference, row.unit)} ({_range(row.difference_ci95, row.unit)})"
+
+
+def show(result: Result, console: Console, folder: str) -> None:
+    """Print the table, then the failures by stage and where the files lie."""
+    t, s = result.tokenizer, result.suite
+    table = Table(
+        title=f"{t.variant} on {s.name} {s.version}: {s.utterances} utterances, "
+        f"{s.seconds / 60:.1f} minutes",
+        width=min(WIDTH, max(console.width, 80)), title_justify="left", pad_edge=False,
+    )  # fmt: skip
+    table.add_column("metric", no_wrap=True)
+    for name in ("value", "95 % interval", "original", "difference (95 %)", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    notes: dict[str, list[str]] = {}
+    clustered = Counter[str]()
+    for track, rows in result.tracks.items():
+        table.add_section()
+        table.add_row(f"[bold]{track}[/bold]")
+        for name, row in rows.items():
+            arrow = "↑" if row.higher_is_better else "↓"
+            missed = f" ({row.failures}!)" if row.failures and row.value is not None else ""
+            table.add_row(
+                f"{name} {arrow} [dim]{row.unit}[/dim]", _figure(row.value, row.unit),
+                _range(row.ci95, row.unit), _figure(row.reference, row.unit), _difference(row),
+                f"{row.n}{'*' if row.clusters == 'utterance' and row.n else ''}{missed}",
+            )  # fmt: skip
+            clustered[row.clusters] += row.n > 0
+            if row.note:
+                notes.setdefault(row.note, []).append(name)
+    console.print(table)
+    if clustered["utterance"]:
+        console.print(
+            "* too few speakers for an interval over speakers: it holds for these speakers only"
+        )
+    for note, names in notes.items():
+        console.print(f"{', '.join(names)}: {note}", soft_wrap=True)
+    if result.failures:
+        console.print(f"[yellow]{len(result.failures)} failures[/yellow], listed in result.json:")
+        for (stage, reason), count in Counter(
+            (f.stage, f.reason) for f in result.failures
+        ).most_common(8):
+            console.print(f"  {count} × {stage}: {reason}", soft_wrap=True)
+    spent = result.timing
+    console.print(
+        f"[dim]{spent['work']:.0f} s of work: encode {spent['encode']:.0f}, "
+        f"decode {spent['decode']:.0f}, judges {spent['judges']:.0f}, "
+        f"metrics {spent['metrics']:.0f} (side by side). Files in {folder}[/dim]"
+    )

@@ -1,0 +1,145 @@
+"""Puts a run's files in `runs/<suite>/<variant>/`, each whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import bench
+from bench.collect import collect
+from bench.errors import UserError
+from bench.results import (
+    Artifact,
+    Result,
+    StreamResult,
+    SuiteResult,
+    TokenizerResult,
+    dump,
+)
+from bench.run import Measured
+from bench.scores import aggregate, table
+
+PACKAGES = (
+    "numpy", "torch", "onnxruntime", "scipy", "librosa", "soxr", "soundfile", "jiwer", "pesq",
+    "pystoi", "pyworld", "scikit-learn", "whisper-normalizer",
+)  # fmt: skip
+
+
+def atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """`write` to a file beside `path`, then put it in place; UserError on a full disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(scratch)
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}): free space or choose another "
+            "--out; what was computed is kept in the cache"
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def tokens_table(measured: Measured) -> pa.Table:
+    """Ids of every utterance: one list column a stream, with its length in seconds."""
+    info = measured.codec.info
+    rows = []
+    for index in measured.originals.good:
+        if measured.codec.failures.get(index, ("", ""))[0] == "encode":
+            continue
+        tokens = measured.codec.ids(index)
+        row = {"utterance": measured.utterance(index).id,
+               "seconds": measured.originals.seconds(index)}  # fmt: skip
+        row |= {s.name: ids for s, ids in zip(info.streams, tokens.streams, strict=True)}
+        rows.append(row)
+    schema = pa.schema([("utterance", pa.string()), ("seconds", pa.float64()),
+                        *((s.name, pa.list_(pa.int64())) for s in info.streams)])  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def environment(measured: Measured, where: str) -> dict[str, object]:
+    """Versions and device: what another machine needs to get the same figures."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        "bench": bench.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": where,
+        "judges": {n: j.judge.info.version for n, j in sorted(measured.judging.items())},
+        "metrics": {m.info.name: m.info.version for m in measured.plan.metrics},
+        "packages": versions,
+    }
+
+
+def _tokenizer(measured: Measured) -> TokenizerResult:
+    info, plan = measured.codec.info, measured.plan
+    counted = [i for i in measured.originals.good
+               if measured.codec.failures.get(i, ("", ""))[0] != "encode"]  # fmt: skip
+    seconds = sum(measured.originals.seconds(i) for i in counted)
+    totals = [0] * len(info.streams)
+    for index in counted:
+        for k, ids in enumerate(measured.codec.ids(index).streams):
+            totals[k] += len(ids)
+    streams = [
+        StreamResult(name=s.name, vocabulary=s.vocabulary, rate=s.rate,
+                     measured_rate=total / seconds if seconds else 0.0)
+        for s, total in zip(info.streams, totals, strict=True)
+    ]  # fmt: skip
+    return TokenizerResult(
+        name=info.name, variant=plan.variant, options=plan.options, family=info.family,
+        sample_rate=info.sample_rate, streams=streams, nested=info.nested, causal=info.causal,
+        side_info_bits=info.side_info_bits, parameters=info.parameters, weights=info.revision,
+        licence=info.licence, source=info.source, training_data=info.training_data,
+        delay_samples=measured.codec.delay,
+    )  # fmt: skip
+
+
+def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Result:
+    """Write tokens, scores and result.json, the last one last; returns the result."""
+    records, failures, specs = collect(measured)
+    scores = table(records)
+    tokens = tokens_table(measured)
+    atomically(folder / "tokens.parquet", lambda p: pq.write_table(tokens, p, compression="zstd"))
+    atomically(folder / "scores.parquet", lambda p: pq.write_table(scores, p, compression="zstd"))
+    suite = measured.suite
+    result = Result(
+        tokenizer=_tokenizer(measured),
+        suite=SuiteResult(
+            name=suite.name, version=suite.version, digest=suite.digest,
+            utterances=len(suite.items),
+            seconds=sum(measured.originals.seconds(i) for i in measured.originals.good),
+        ),
+        environment=environment(measured, where),
+        seed=seed,
+        tracks=aggregate(scores.to_pandas(), specs, seed),
+        failures=failures,
+        artifacts={
+            name: Artifact(file=f"{name}.parquet", sha256=sha256(folder / f"{name}.parquet"))
+            for name in ("scores", "tokens")
+        },
+        timing={name: round(value, 3) for name, value in measured.seconds.items()},
+    )  # fmt: skip
+    atomically(folder / "result.json", lambda p: _text(p, dump(result)))
+    return result
+
+
+def _text(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")
