@@ -13,9 +13,7 @@ import soxr
 from bench.contracts import Samples
 
 RATE = 16_000
-BECKETT = (
-    "ever tried ever failed no matter try again fail again fail better"  # beckett.wav, 10 s
-)
+BECKETT = "ever tried ever failed no matter try again fail again fail better"  # beckett.wav, 10 s
 TWO_CITIES = (  # the first of two_cities.wav, 44 s: another voice
     "it was the best of times it was the worst of times it was the age of wisdom it was the age "
     "of foolishness"
