@@ -54,6 +54,7 @@ class DistillMos:
             licence="MIT",
             source="https://arxiv.org/abs/2502.05356",
             max_batch_seconds=60.0 if self._device.type == "cpu" else 600.0,
+            concurrent=self._device.type == "cpu",
         )
 
     def judge(self, audio: list[Samples]) -> list[Judgement | Exception]:
@@ -88,15 +89,12 @@ class DistillMos:
             return float(self._model(torch.from_numpy(row)[None]))
 
     def _score_batches(self, rows: list[Samples]) -> torch.Tensor:
-        """MOS [n] of rows [SEGMENT], in batches of one shape: the kernels, and with them the bits of
-        a row, do not change with the number of rows."""
+        """MOS [n] of rows [SEGMENT], in batches of one shape: kernels, and with them the bits of a
+        row, do not change with the number of rows."""
         import torch
 
         scores = []
-        flags = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), flags:
+        with torch.inference_mode():
             for start in range(0, len(rows), CUDA_BATCH):
                 some = rows[start : start + CUDA_BATCH]
                 batch = torch.zeros(CUDA_BATCH, SEGMENT)

@@ -28,6 +28,7 @@ class MoonshineJudge:
             licence="MIT",
             source="https://arxiv.org/abs/2410.15608",
             max_batch_seconds=120.0,
+            concurrent=True,
         )
 
     def judge(self, audio: list[Samples]) -> list[Judgement | Exception]:

@@ -68,6 +68,7 @@ class Resemblyzer:
             licence="Apache-2.0",
             source="https://arxiv.org/abs/1710.10467",
             max_batch_seconds=120.0,
+            concurrent=device == "cpu",
         )
 
     def judge(self, audio: list[Samples]) -> list[Judgement | Exception]:

@@ -57,6 +57,7 @@ class Utmos:
             licence="MIT",
             source="https://arxiv.org/abs/2204.02152",
             max_batch_seconds=60.0 if device == "cpu" else 600.0,
+            concurrent=device == "cpu",
         )
 
     def judge(self, audio: list[Samples]) -> list[Judgement | Exception]:
@@ -69,10 +70,7 @@ class Utmos:
 
         wave = torch.from_numpy(audio).float()[None, None].to(self._device)
         domain = torch.zeros(1, dtype=torch.int, device=self._device)
-        exact = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), exact:
+        with torch.inference_mode():
             frames = self._model(wav=wave, domains=domain, judge_id=domain + LISTENER)
         return {"mos": float(frames.mean() * 2 + 3)}
 
@@ -104,8 +102,11 @@ def _cached() -> Path | None:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _model(path: Path) -> torch.nn.Module:
