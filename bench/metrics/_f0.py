@@ -1,0 +1,106 @@
+"""Fundamental frequency by autocorrelation, every 10 ms.
+
+The method of Boersma 1993, "Accurate Short-Term Analysis of the Fundamental Frequency and the
+Harmonics-to-Noise Ratio of a Sampled Sound", with the default costs of that paper's program:
+autocorrelation of Hann-windowed frames of three of the longest periods, divided by the window's
+own; up to 14 peaks and "unvoiced" as candidates; the cheapest path over all frames.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.metrics._inputs import RATE, Signal
+
+HOP = 0.010  # s
+FLOOR, CEILING = 60.0, 600.0  # Hz
+SILENCE, VOICING = 0.03, 0.45  # thresholds
+OCTAVE, JUMP, SWITCH = 0.01, 0.35, 0.14  # costs
+CANDIDATES = 15
+FINER = 4  # band-limited interpolation of the autocorrelation
+CHUNK = 512  # frames at a time
+
+
+def track(samples: Signal) -> Signal:
+    """F0 in Hz, [T] frames 10 ms apart and centred in the recording, 0 where unvoiced.
+
+    samples: [L] at 16 kHz; shorter than three periods of 60 Hz (50 ms) gives T = 0. The last few
+    recordings are remembered, for the metrics that share them.
+    """
+    return _track(np.ascontiguousarray(samples, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _track(data: bytes) -> Signal:
+    samples = np.frombuffer(data, dtype=np.float64)
+    width, hop = int(3 / FLOOR * RATE), int(HOP * RATE)
+    count = (len(samples) - width) // hop + 1
+    if count < 1:
+        return np.zeros(0)
+    first = (len(samples) - width - (count - 1) * hop) // 2
+    frames = np.lib.stride_tricks.sliding_window_view(samples, width)[first::hop][:count]
+    loudest = float(np.abs(samples - samples.mean()).max())
+    parts = [_candidates(frames[i : i + CHUNK], loudest) for i in range(0, count, CHUNK)]
+    f0 = _path(np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts]))
+    f0.flags.writeable = False
+    return f0
+
+
+def _candidates(frames: npt.NDArray[np.float64], loudest: float) -> tuple[Signal, Signal]:
+    """Frequencies and strengths [T, CANDIDATES] of frames [T, W]; frequency 0 is unvoiced."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    count, width = frames.shape
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    middle = slice(width // 3, width - width // 3)
+    level = np.abs(frames[:, middle]).max(axis=1) / loudest if loudest > 0 else np.zeros(count)
+    window = np.hanning(width + 2)[1:-1]
+    size = next_fast_len(width + int(RATE / FLOOR) + 2, real=True)
+    longest = int(np.ceil(RATE / FLOOR)) * FINER
+
+    def autocorrelation(rows: Signal) -> Signal:
+        power = np.abs(rfft(rows, size, axis=-1)) ** 2
+        lags = irfft(power, size * FINER, axis=-1)[..., : longest + 2]
+        return lags / np.maximum(lags[..., :1], 1e-300)
+
+    r = autocorrelation(frames * window) / autocorrelation(window)
+    inner = r[:, 1:-1]
+    peak = (inner > r[:, :-2]) & (inner >= r[:, 2:]) & (inner > 0.5 * VOICING)
+    curve = 2 * inner - r[:, :-2] - r[:, 2:]
+    slope = (r[:, 2:] - r[:, :-2]) / 2
+    shift = np.divide(slope, curve, out=np.zeros_like(slope), where=peak)
+    frequency = RATE * FINER / (np.arange(1, longest + 1) + shift)
+    height = inner + 0.5 * slope * shift
+    height = np.where(height > 1, 1 / np.maximum(height, 1), height)
+    keep = peak & (frequency >= FLOOR) & (frequency <= CEILING)
+    strength = np.where(keep, height - OCTAVE * np.log2(FLOOR / frequency), -np.inf)
+    best = np.argpartition(-strength, CANDIDATES - 1, axis=1)[:, : CANDIDATES - 1]
+    unvoiced = VOICING + np.maximum(0.0, 2 - level / (SILENCE / (1 + VOICING)))
+    return (
+        np.concatenate([np.zeros((count, 1)), np.take_along_axis(frequency, best, 1)], axis=1),
+        np.concatenate([unvoiced[:, None], np.take_along_axis(strength, best, 1)], axis=1),
+    )
+
+
+def _path(frequency: Signal, strength: Signal) -> Signal:
+    """F0 [T] of the path with the greatest strength less the costs of its jumps."""
+    voiced = frequency > 0
+    octave = np.log2(np.where(voiced, frequency, 1.0))
+    back = np.zeros(frequency.shape, dtype=np.intp)
+    total = strength[0]
+    for t in range(1, len(frequency)):
+        cost = JUMP * np.abs(octave[t][None, :] - octave[t - 1][:, None])
+        both = voiced[t - 1][:, None] & voiced[t][None, :]
+        switch = voiced[t - 1][:, None] ^ voiced[t][None, :]
+        score = total[:, None] - np.where(both, cost, SWITCH * switch)
+        back[t] = score.argmax(axis=0)
+        total = score.max(axis=0) + strength[t]
+    f0 = np.zeros(len(frequency))
+    state = int(total.argmax())
+    for t in range(len(frequency) - 1, -1, -1):
+        f0[t] = frequency[t, state]
+        state = int(back[t, state])
+    return f0
