@@ -1,4 +1,4 @@
-"""Perceptual quality against the original by PESQ wideband (MOS-LQO, 1.04 to 4.64, higher is better).
+"""Perceptual quality against the original by PESQ wideband (MOS, 1.04 to 4.64, higher is better).
 
 ITU-T P.862.2 (2007), by the C code of the recommendation in the package `pesq`, at 16 kHz. A
 perfect copy has 4.644. P.862 was made for telephone codecs that keep the waveform: a tokenizer that

@@ -5,7 +5,10 @@ frames that are voiced in original and resynthesis alike, of which there must be
 `f0_rmse`: root mean square of 1200 log2(F0' / F0) over the frames of an utterance, then the mean
 over utterances; an octave is 1200 cents. `f0_correlation`: Pearson's correlation of log F0 in an
 utterance (-1 to 1), then the mean over utterances, as Codec-SUPERB's F0Corr without its time
-warping. Frames that lose or gain a voice are counted by `voicing`.
+warping.
+Both speak of the frames that kept their voice and of no others, so they do not fall steadily with
+noise: fewer, clearer frames remain. Frames that lose or gain a voice are counted by `voicing`; read
+the three together. One octave jump weighs much in the root mean square.
 """
 
 from __future__ import annotations

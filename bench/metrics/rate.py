@@ -2,9 +2,9 @@
 
 Syllable nuclei as in de Jong and Wempe 2009, "Praat script to detect syllable nuclei and measure
 speech rate automatically", Behavior Research Methods 41: peaks of the intensity contour (64 ms
-window, every 10 ms) within 25 dB of the loud (99th percentile) frames, followed by a dip of 2 dB or
-more, and voiced (`_f0`). Original and resynthesis have one length, so the ratio of the counts is the
-ratio of the rates. `rate_error`: |count' - count| over count, summed over the set, 0 for a copy.
+window, every 10 ms) within 25 dB of the loud (99th percentile) frames, followed by a dip of 2 dB
+or more, and voiced (`_f0`). Original and resynthesis have one length, so the ratio of the counts is
+the ratio of the rates. `rate_error`: |count' - count| over count, summed over the set, 0 for a copy.
 `rate_ratio`, stored but not tabled since neither direction is better: Σ count' / Σ count, 1 for a
 copy. Both count what is lost, added or cut off, whatever the words.
 """
