@@ -156,6 +156,7 @@ def _trials(measured: Measured, metric: Any) -> list[Record]:
         records.append(_record(
             "resynthesis", row.name, measured.utterance(index_of[trial.test]),
             enrolment=trial.enrol, target=trial.target, denominator=1.0,
+            enrolment_speaker=measured.utterance(index_of[trial.enrol]).speaker,
             numerator=metric.similarity(enrol, resynthesis),
             reference_numerator=metric.similarity(enrol, original), reference_denominator=1.0,
         ))  # fmt: skip

@@ -19,6 +19,7 @@ SCHEMA = pa.schema([
     ("metric", pa.string()),
     ("utterance", pa.string()),
     ("enrolment", pa.string()),      # verification trials: whom the utterance is compared with
+    ("enrolment_speaker", pa.string()),
     ("target", pa.bool_()),          # ... and whether both are one speaker
     ("corpus", pa.string()),
     ("language", pa.string()),
@@ -99,19 +100,23 @@ def _row(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
 
 def _verification(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
     """Equal error rate of trials: no sums divide into it, so its interval is a bootstrap."""
-    from bench.eer import eer_interval
+    from bench.metrics._eer import eer_interval
 
-    made = eer_interval(
-        _floats(part, "numerator"), _floats(part, "reference_numerator"),
-        part["target"].to_numpy(dtype=bool), part["speaker"].tolist(), seed=seed,
-    )  # fmt: skip
+    try:
+        made = eer_interval(
+            _floats(part, "reference_numerator"), _floats(part, "numerator"),
+            part["target"].to_numpy(dtype=bool), part["enrolment_speaker"].tolist(),
+            part["speaker"].tolist(), seed=seed,
+        )  # fmt: skip
+    except ValueError as error:  # one speaker, or no impostors
+        return _empty(Spec(spec.track, spec.row, spec.expected, str(error)))
     scale = spec.row.scale
     return Row(
         value=_number(made.value * scale), ci95=_bounds(*made.ci95, scale), n=len(part),
         unit=spec.row.unit, higher_is_better=spec.row.higher_is_better,
         reference=_number(made.reference * scale), difference=_number(made.difference * scale),
         difference_ci95=_bounds(*made.difference_ci95, scale), clusters="speaker",
-        n_clusters=part["speaker"].nunique(), failures=max(0, spec.expected - len(part)),
+        n_clusters=made.speakers, failures=max(0, spec.expected - len(part)),
         note=spec.note,
     )  # fmt: skip
 
