@@ -65,7 +65,9 @@ assert Fbank()(wave).ndim == 3
 
 
 def test_importing_the_module_imports_nothing_heavy() -> None:
-    passes("import sys, bench.compat\nassert not {'torch', 'torchaudio', 'numpy'} & set(sys.modules)")
+    passes(
+        "import sys, bench.compat\nassert not {'torch', 'torchaudio', 'numpy'} & set(sys.modules)"
+    )
 
 
 def test_a_healthy_one_is_left_alone(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_it_is_a_judge_that_returns_its_outputs(judge: Judge) -> None:
 
 
 def test_a_judgement_does_not_depend_on_the_list_or_the_threads(judge: Judge) -> None:
-    audio = pieces(2.1, 0.7, 3.3)[:8]
+    audio = pieces(1.1, 0.7, 9.1)[:4]
     together = judge.judge(audio)
     backwards = judge.judge(audio[::-1])[::-1]
     module = importlib.import_module(f"bench.judges.{judge.info.name}")
@@ -37,7 +37,7 @@ def test_a_judgement_does_not_depend_on_the_list_or_the_threads(judge: Judge) ->
     alone = [alone_judge.judge([item])[0] for item in audio]
     for one, two, three in zip(together, backwards, alone, strict=True):
         assert str(one) == str(two) == str(three)  # a failure is equal by what it says
-    assert sum(isinstance(one, dict) for one in together) >= 6
+    assert sum(isinstance(one, dict) for one in together) >= 3
 
 
 def test_what_cannot_be_judged_is_a_failure_in_its_place(judge: Judge) -> None:

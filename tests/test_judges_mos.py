@@ -22,7 +22,7 @@ def test_distillmos_equals_its_package(capsys: pytest.CaptureFixture[str]) -> No
     from distillmos import ConvTransformerSQAModel
 
     package = ConvTransformerSQAModel().eval()
-    audio = [SPEECH[: int(s * RATE)] for s in (2.0, 7.68, 7.7, 10.1)]
+    audio = [SPEECH[: int(s * RATE)] for s in (2.0, 7.68, 9.1)]
     found = judge.judge(audio)
     with torch.inference_mode():
         expected = [float(package(torch.from_numpy(item)[None])) for item in audio]
@@ -34,7 +34,8 @@ def test_distillmos_does_not_hear_the_gain() -> None:
     assert loud["mos"] == pytest.approx(quiet["mos"], abs=1e-3)  # type: ignore[index]
 
 
-def test_distillmos_in_fixed_batches_is_the_same() -> None:
+def test_distillmos_in_fixed_batches_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distillmos, "CUDA_BATCH", 2)
     judge = distillmos.load(threads=2)
     rows = distillmos.segments(SPEECH[: 9 * RATE])
     one_by_one = [judge._score_one(row) for row in rows]
@@ -43,7 +44,7 @@ def test_distillmos_in_fixed_batches_is_the_same() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seconds", [4.0, 9.005, 9.5, 11.2])
+@pytest.mark.parametrize("seconds", [4.6, 9.5, 11.2])
 def test_dnsmos_equals_its_package(seconds: float) -> None:
     from speechmos import dnsmos as package
 
@@ -72,7 +73,8 @@ def test_dnsmos_windows_are_those_of_its_package(samples: int) -> None:
         window = padded[int(n * RATE) : int((n + 9.01) * RATE)]
         if len(window) >= 144_160:
             expected.append(window)
-    found = dnsmos.windows(audio)
+    whole, starts = dnsmos.windows(audio)
+    found = [whole[n * RATE : n * RATE + 144_160] for n in starts]
     assert len(found) == len(expected) > 0
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 

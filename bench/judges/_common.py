@@ -50,32 +50,37 @@ class Workers:
     A call at a time on one thread gives the same bits whatever runs beside it and however many
     threads there are; on a CPU it is also faster than one call on all cores.
 
-    threads: with 1, all runs in the calling thread and several threads may call at once.
-    torch: the threads run torch, whose own threads are then limited to one in each worker (a
-    caller that wants this with `threads=1` calls `torch.set_num_threads(1)`).
+    threads: with 1, all runs in the calling thread, and several threads may call at once.
+    torch: the threads run torch, whose own threads are limited to one in each.
     """
 
     def __init__(self, threads: int | None = None, *, torch: bool = False) -> None:
         self.threads = max(1, threads or os.cpu_count() or 1)
-        self._torch = torch and self.threads > 1
+        self._torch = torch
         self._pool = ThreadPoolExecutor(
             self.threads, "judge", initializer=_one_torch_thread if torch else None
         )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`[function(i) for i in items]`, in order."""
-        if self.threads == 1:
-            return [function(item) for item in items]
         if not self._torch:
-            return list(self._pool.map(function, items))
+            return self._map(function, items)
         import torch
 
-        # A worker's limit is also what torch gives to threads that come later: put it back.
-        threads = torch.get_num_threads()
+        # Kept for the caller: a worker's limit is also what torch gives to threads that come later.
+        before = torch.get_num_threads()
         try:
-            return list(self._pool.map(function, items))
+            if self.threads == 1 and before != 1:
+                torch.set_num_threads(1)
+            return self._map(function, items)
         finally:
-            torch.set_num_threads(threads)
+            if torch.get_num_threads() != before or self.threads > 1:
+                torch.set_num_threads(before)
+
+    def _map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        if self.threads == 1:
+            return [function(item) for item in items]
+        return list(self._pool.map(function, items))
 
 
 def _one_torch_thread() -> None:

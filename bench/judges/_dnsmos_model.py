@@ -26,7 +26,7 @@ STEP = SAMPLE_RATE // HOP
 """Frames between windows."""
 EDGE = 4
 """Frames that the four 3-wide convolutions before the first pooling reach to a side."""
-CHUNK = 256
+CHUNK = 128
 """Frames at a time in those: what fits a CPU's cache, and bounds memory."""
 
 MEL_FFT, MELS = 321, 120
@@ -34,6 +34,9 @@ MEL_FFT, MELS = 321, 120
 
 class P835(torch.nn.Module):
     """Raw sig, bak and ovrl: log power spectra, seven convolutions, maximum, three dense layers."""
+
+    real: torch.Tensor
+    imag: torch.Tensor
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -55,6 +58,7 @@ class P835(torch.nn.Module):
 
     def forward(self, audio: torch.Tensor, windows: list[int]) -> torch.Tensor:
         """[len(windows), 3] for `audio` [L], whose windows begin at these seconds."""
+        audio = audio[: (windows[-1] * STEP + FRAMES + 1) * HOP]  # to the end of the last
         frames = audio.unfold(0, 2 * HOP, HOP)
         power = (frames @ self.real.T) ** 2 + (frames @ self.imag.T) ** 2
         spectra = power.clamp(min=1e-12).log10()[None, None]  # [1, 1, T, 161]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contracts import JudgeInfo, Judgement, Samples
+from bench.errors import WeightsUnavailable
 from bench.judges._common import caught, check
 
 WEIGHTS = Path(__file__).with_name("emotion.safetensors")
@@ -29,7 +30,9 @@ class Emotion:
 
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata()
-            arrays: dict[str, npt.NDArray[np.float64]] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            arrays: dict[str, npt.NDArray[np.float64]] = {
+                k: file.get_tensor(k) for k in file.keys()
+            }  # noqa: SIM118
         self.labels: list[str] = json.loads(metadata["labels"])
         self._mean, self._scale = arrays["mean"], arrays["scale"]
         self._weights, self._bias = arrays["weights"], arrays["bias"]
@@ -64,4 +67,6 @@ class Emotion:
 
 def load(*, device: str = "cpu", threads: int = 1) -> Emotion:
     """The classifier that ships; it runs on the CPU whatever the device."""
+    if not WEIGHTS.is_file():
+        raise WeightsUnavailable("the emotion judge's weights", "python -m bench.train_emotion")
     return Emotion(WEIGHTS)
