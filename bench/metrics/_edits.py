@@ -21,8 +21,18 @@ class Edits:
         return self.insertions + self.deletions + self.substitutions
 
 
+def normalise(text: str, language: str) -> str:
+    """`text` as it is compared: Whisper's normaliser, words joined by single spaces.
+
+    The English normaliser leaves a lone "." of an ellipsis; what holds no letter or digit is no
+    word and is left out.
+    """
+    words = _normaliser(language)(text).split()
+    return " ".join(word for word in words if any(sign.isalnum() for sign in word))
+
+
 @cache
-def normaliser(language: str) -> Callable[[str], str]:
+def _normaliser(language: str) -> Callable[[str], str]:
     """Whisper's text normaliser: the English one for English, the basic one for the rest."""
     if language.lower().split("-")[0].split("_")[0] in ("en", "eng", "english"):
         from whisper_normalizer.english import EnglishTextNormalizer
@@ -42,9 +52,8 @@ def words(reference: str, hypothesis: str) -> Edits:
 
 
 def characters(reference: str, hypothesis: str) -> Edits:
-    """The same in characters, single spaces between words included."""
+    """The same in characters, with the spaces between words."""
     import jiwer
 
-    reference, hypothesis = " ".join(reference.split()), " ".join(hypothesis.split())
     found = jiwer.process_characters(reference, hypothesis)
     return Edits(found.insertions, found.deletions, found.substitutions, len(reference))

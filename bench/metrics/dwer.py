@@ -37,11 +37,12 @@ class DWer:
 
     def score(self, utterance: Utterance, original: Judged, audio: Judged) -> dict[str, Sums]:
         """Sums of edits over words of the original's transcript."""
-        normalise = _edits.normaliser(utterance.language)
-        reference = normalise(_inputs.text(original, "moonshine", "text")).strip()
+        before = _inputs.text(original, "moonshine", "text")
+        reference = _edits.normalise(before, utterance.language)
         if not reference:
             raise ItemFailure("transcript of the original audio is empty")
-        hypothesis = normalise(_inputs.text(audio, "moonshine", "text")).strip()
+        after = _inputs.text(audio, "moonshine", "text")
+        hypothesis = _edits.normalise(after, utterance.language)
         words = _edits.words(reference, hypothesis)
         return {"dwer": Sums(words.total, words.length)}
 

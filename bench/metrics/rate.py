@@ -3,10 +3,11 @@
 Syllable nuclei as in de Jong and Wempe 2009, "Praat script to detect syllable nuclei and measure
 speech rate automatically", Behavior Research Methods 41: peaks of the intensity contour (64 ms
 window, every 10 ms) within 25 dB of the loud (99th percentile) frames, followed by a dip of 2 dB
-or more, and voiced (`_f0`). Original and resynthesis have one length, so the ratio of the counts is
-the ratio of the rates. `rate_error`: |count' - count| over count, summed over the set, 0 for a copy.
-`rate_ratio`, stored but not tabled since neither direction is better: Σ count' / Σ count, 1 for a
-copy. Both count what is lost, added or cut off, whatever the words.
+or more, and voiced (`_f0`); peaks with no such dip between them are one. Original and resynthesis
+have one length, so the ratio of the counts is the ratio of the rates. `rate_error`, 0 for a copy:
+|count' - count| over count, both summed over the set. `rate_ratio`, stored but not tabled since
+neither direction is better, 1 for a copy: Σ count' / Σ count. Both see what is lost, added or cut
+off, whatever the words.
 """
 
 from __future__ import annotations

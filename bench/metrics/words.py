@@ -2,10 +2,11 @@
 
 A speech recogniser transcribes the audio; transcript and reference text both pass through
 Whisper's normaliser (Radford et al. 2023, "Robust Speech Recognition via Large-Scale Weak
-Supervision", appendix C), then WER = edits / reference words, with the edits of a Levenshtein
-alignment (jiwer). Sums are edits and units of one utterance, so the rate of a set is
-Σ edits / Σ units: long utterances weigh more. CER counts single spaces between words.
-The recogniser's own errors are in the number: read it beside its value on the original audio.
+Supervision", arXiv:2212.04356, appendix C) and lose signs that stand alone. WER = edits /
+reference words, with the edits of a Levenshtein alignment (jiwer); CER is the same in characters,
+the spaces between words counted. Sums are the edits and units of one utterance, so the rate of a
+set is Σ edits / Σ units: long utterances weigh more. The recogniser's own errors are in the
+number: read it beside its value on the original audio.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ class Words:
 
     def score(self, utterance: Utterance, original: Judged, audio: Judged) -> dict[str, Sums]:
         """Sums of edits over reference words (characters for `cer`)."""
-        normalise = _edits.normaliser(utterance.language)
         if utterance.text is None:
             raise ItemFailure("utterance has no reference text")
-        reference = normalise(utterance.text).strip()
+        reference = _edits.normalise(utterance.text, utterance.language)
         if not reference:
             raise ItemFailure("reference text is empty after normalisation")
-        hypothesis = normalise(_inputs.text(audio, "moonshine", "text")).strip()
+        heard = _inputs.text(audio, "moonshine", "text")
+        hypothesis = _edits.normalise(heard, utterance.language)
         words = _edits.words(reference, hypothesis)
         characters = _edits.characters(reference, hypothesis)
         return {
