@@ -16,7 +16,9 @@ SLACK_SECONDS = 0.25  # by how much a fixed-rate tokenizer's audio may differ in
 def check_info(info: Any) -> TokenizerInfo:
     """`info` if it can be used; UserError with what the plugin must mend."""
     if not isinstance(info, TokenizerInfo):
-        raise UserError("the tokenizer's `info` is not a TokenizerInfo; see docs/add-a-tokenizer.md")
+        raise UserError(
+            "the tokenizer's `info` is not a TokenizerInfo; see docs/add-a-tokenizer.md"
+        )
     problems = {
         "sample_rate must be 1 Hz or more": info.sample_rate >= 1,
         "streams must not be empty": len(info.streams) > 0,
@@ -42,7 +44,9 @@ def check_tokens(tokens: Any, info: TokenizerInfo) -> Tokens:
     if not isinstance(tokens, Tokens):
         raise ContractError(f"encode returned {type(tokens).__name__}, not Tokens")
     if len(tokens.streams) != len(info.streams):
-        raise ContractError(f"encode returned {len(tokens.streams)} streams, not {len(info.streams)}")
+        raise ContractError(
+            f"encode returned {len(tokens.streams)} streams, not {len(info.streams)}"
+        )
     checked = []
     for ids, stream in zip(tokens.streams, info.streams, strict=True):
         ids = np.asarray(ids)

@@ -20,34 +20,55 @@ EPILOG = """examples:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="bench", description="Measure speech tokenizers.", epilog=EPILOG,
+        prog="bench",
+        description="Measure speech tokenizers.",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    run = commands.add_parser("eval", help="measure a tokenizer", description=(
-        "Measure a tokenizer on a suite. Interrupted at any moment, the same command goes on "
-        "where it stopped. Exit status: 0 done, 1 finished with failures listed, 2 wrong use."
-    ))  # fmt: skip
+    run = commands.add_parser(
+        "eval",
+        help="measure a tokenizer",
+        description=(
+            "Measure a tokenizer on a suite. Interrupted at any moment, the same command goes on "
+            "where it stopped. Exit status: 0 done, 1 finished with failures listed, 2 wrong use."
+        ),
+    )
     run.add_argument("tokenizer", help="name, or several with commas; see `bench list tokenizers`")
     run.add_argument("--suite", default="mini", help="bundled name or path of a suite.yaml (mini)")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
-                     help="an option of the tokenizer; may be repeated")  # fmt: skip
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="an option of the tokenizer; may be repeated",
+    )
     run.add_argument("--tracks", default="", metavar="A,B", help="only these tracks")
     run.add_argument("--metrics", default="", metavar="A,B", help="only these metrics")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--limit", type=int, metavar="N", help="only N utterances, for a quick look")
-    run.add_argument("--batch-seconds", type=float, default=60.0, metavar="S",
-                     help="seconds of audio in a batch (60)")  # fmt: skip
+    run.add_argument(
+        "--batch-seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds of audio in a batch (60)",
+    )
     run.add_argument("--threads", type=int, metavar="N", help="workers (all processors)")
     run.add_argument("--seed", type=int, default=0, help="of every random choice (0)")
     run.add_argument("--out", default="runs", metavar="DIR", help="where results go (runs)")
     run.add_argument("--json", action="store_true", help="print the result alone, as JSON")
 
     listing = commands.add_parser("list", help="list what there is")
-    listing.add_argument("kind", nargs="?", default="all", choices=(
-        "all", "tokenizers", "probes", "judges", "metrics", "suites"))  # fmt: skip
+    listing.add_argument(
+        "kind",
+        nargs="?",
+        default="all",
+        choices=("all", "tokenizers", "probes", "judges", "metrics", "suites"),
+    )
     listing.add_argument("--json", action="store_true")
 
     doctor = commands.add_parser("doctor", help="what is installed, and how to mend what is not")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,9 +129,10 @@ class Codec:
         rate = self.info.sample_rate
         clips = [self.originals.at(i, rate) for i in part]
         texts = [self.originals.items[i].utterance.text for i in part]
-        made = check_count(self.tokenizer.encode(AudioBatch.of(clips, rate, texts)),
-                           len(part), "encode")  # fmt: skip
-        return [_each(lambda t: check_tokens(t, self.info), tokens) for tokens in made]
+        made = check_count(
+            self.tokenizer.encode(AudioBatch.of(clips, rate, texts)), len(part), "encode"
+        )
+        return [_each(partial(check_tokens, info=self.info), tokens) for tokens in made]
 
     def _decode(self, todo: list[int]) -> None:
         for index, result in self._timed("decode", self._decode_batch, todo).items():
@@ -144,7 +146,7 @@ class Codec:
         made = check_count(self.tokenizer.decode(stored), len(part), "decode")
         seconds = [self.originals.seconds(i) for i in part]
         return [
-            _each(lambda a, s=s: check_audio(a, self.info, s), sound)
+            _each(partial(check_audio, info=self.info, seconds=s), sound)
             for sound, s in zip(made, seconds, strict=True)
         ]
 

@@ -39,8 +39,12 @@ def collect(measured: Measured) -> tuple[list[Record], list[Failure], list[Spec]
 
 def _stage_failures(measured: Measured) -> Iterator[Failure]:
     def failure(index: int, stage: str, reason: str) -> Failure:
-        return Failure(track="resynthesis" if stage != "load" else "all",
-                       utterance=measured.utterance(index).id, stage=stage, reason=reason)  # fmt: skip
+        return Failure(
+            track="resynthesis" if stage != "load" else "all",
+            utterance=measured.utterance(index).id,
+            stage=stage,
+            reason=reason,
+        )
 
     for index, reason in measured.originals.failures.items():
         yield failure(index, "load", reason)
@@ -54,15 +58,18 @@ def _stage_failures(measured: Measured) -> Iterator[Failure]:
 
 def _record(track: str, metric: str, utterance: Utterance, **values: Any) -> Record:
     return {
-        "track": track, "metric": metric, "utterance": utterance.id, "corpus": utterance.corpus,
-        "language": utterance.language, "speaker": utterance.speaker, **values,
-    }  # fmt: skip
+        "track": track,
+        "metric": metric,
+        "utterance": utterance.id,
+        "corpus": utterance.corpus,
+        "language": utterance.language,
+        "speaker": utterance.speaker,
+        **values,
+    }
 
 
 def _expected(measured: Measured, metric: Metric) -> list[int]:
-    return [
-        i for i, item in enumerate(measured.suite.items) if metric.info.task in item.tasks
-    ]
+    return [i for i, item in enumerate(measured.suite.items) if metric.info.task in item.tasks]
 
 
 def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Failure]]:
@@ -77,18 +84,32 @@ def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Fail
         try:
             sums = _sums(measured, metric, index)
         except ItemFailure as failure:
-            failures.append(Failure(track="resynthesis", utterance=utterance.id,
-                                    stage=f"metric:{metric.info.name}", reason=str(failure)))  # fmt: skip
+            failures.append(
+                Failure(
+                    track="resynthesis",
+                    utterance=utterance.id,
+                    stage=f"metric:{metric.info.name}",
+                    reason=str(failure),
+                )
+            )
             continue
-        for row in metric.info.rows if sums else ():
+        if sums is None:
+            continue
+        for row in metric.info.rows:
             if not measured.plan.chosen(row.name) or row.name not in sums:
                 continue
             own, base = sums[row.name]
-            records.append(_record(
-                "resynthesis", row.name, utterance, numerator=own[0], denominator=own[1],
-                reference_numerator=base[0] if base else None,
-                reference_denominator=base[1] if base else None,
-            ))  # fmt: skip
+            records.append(
+                _record(
+                    "resynthesis",
+                    row.name,
+                    utterance,
+                    numerator=own[0],
+                    denominator=own[1],
+                    reference_numerator=base[0] if base else None,
+                    reference_denominator=base[1] if base else None,
+                )
+            )
     return records, failures
 
 
@@ -123,7 +144,7 @@ def _sums(measured: Measured, metric: Metric, index: int) -> dict[str, Pair] | N
     return {
         name: ((float(v[0]), float(v[1])), (float(base[name][0]), float(base[name][1])))
         for name, v in own.items()
-    }  # fmt: skip
+    }
 
 
 def _perfect(identity: float | None, denominator: float) -> tuple[float, float] | None:
@@ -153,13 +174,20 @@ def _trials(measured: Measured, metric: Any) -> list[Record]:
         resynthesis = _judged(measured, metric, RESYNTHESIS, index_of[trial.test])
         if enrol is None or original is None or resynthesis is None:
             continue
-        records.append(_record(
-            "resynthesis", row.name, measured.utterance(index_of[trial.test]),
-            enrolment=trial.enrol, target=trial.target, denominator=1.0,
-            enrolment_speaker=measured.utterance(index_of[trial.enrol]).speaker,
-            numerator=metric.similarity(enrol, resynthesis),
-            reference_numerator=metric.similarity(enrol, original), reference_denominator=1.0,
-        ))  # fmt: skip
+        records.append(
+            _record(
+                "resynthesis",
+                row.name,
+                measured.utterance(index_of[trial.test]),
+                enrolment=trial.enrol,
+                target=trial.target,
+                denominator=1.0,
+                enrolment_speaker=measured.utterance(index_of[trial.enrol]).speaker,
+                numerator=metric.similarity(enrol, resynthesis),
+                reference_numerator=metric.similarity(enrol, original),
+                reference_denominator=1.0,
+            )
+        )
     return records
 
 

@@ -59,9 +59,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
         where = device.resolve(arguments.device)
         suite = load_suite(arguments.suite, limit=arguments.limit)
         plan = make_plan(
-            name, settings, device=where,
-            tracks=_names(arguments.tracks), metrics=_names(arguments.metrics),
-        )  # fmt: skip
+            name,
+            settings,
+            device=where,
+            tracks=_names(arguments.tracks),
+            metrics=_names(arguments.metrics),
+        )
         bars = Bars(console)
         console.print(
             f"{plan.variant} on {suite.name} {suite.version}: {len(suite.items)} utterances, "
@@ -69,9 +72,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
         )
         with bars.live():
             measured = Pass(
-                plan, suite, cache=Path(arguments.out) / ".cache", where=where, reporter=bars,
-                batch_seconds=arguments.batch_seconds, threads=arguments.threads,
-            ).run()  # fmt: skip
+                plan,
+                suite,
+                cache=Path(arguments.out) / ".cache",
+                where=where,
+                reporter=bars,
+                batch_seconds=arguments.batch_seconds,
+                threads=arguments.threads,
+            ).run()
         measured.seconds["total"] = time.perf_counter() - start
         folder = Path(arguments.out) / suite.name / plan.variant
         result = write_run(measured, folder, where=where, seed=arguments.seed)
@@ -79,8 +87,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
         status |= bool(result.failures)
         if not arguments.json:
             out = Console(highlight=False)
-            show(result, out if out.is_terminal else Console(width=WIDTH, highlight=False),
-                 str(folder))  # fmt: skip
+            show(
+                result,
+                out if out.is_terminal else Console(width=WIDTH, highlight=False),
+                str(folder),
+            )
     if arguments.json:
         shown = [result.model_dump(mode="json") for result in results]
         json.dump(shown[0] if len(shown) == 1 else shown, sys.stdout, ensure_ascii=False)

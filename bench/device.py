@@ -11,7 +11,7 @@ Choice = Literal["auto", "cpu", "cuda"]
 
 
 def resolve(choice: str) -> str:
-    """"cpu" or "cuda"; UserError where CUDA was asked for and there is none."""
+    """One of "cpu" and "cuda"; UserError where CUDA was asked for and there is none."""
     if choice == "cpu":
         return "cpu"
     import torch

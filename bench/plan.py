@@ -16,6 +16,7 @@ from bench.rates import ROWS as RATE_ROWS
 from bench.registry import did_you_mean
 
 TRACKS = ("resynthesis", "tokens")
+TASK_ORDER = ("transcription", "quality", "speaker", "emotion", "signal")
 
 
 @dataclass
@@ -45,10 +46,16 @@ def choose_tracks(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(t for t in TRACKS if not names or t in names)
 
 
+def _order(task: str) -> int:
+    """Tasks in the order in which a table shows them: words first, signals last."""
+    return TASK_ORDER.index(task) if task in TASK_ORDER else len(TASK_ORDER)
+
+
 def choose_metrics(names: Sequence[str]) -> tuple[list[Metric], set[str] | None]:
     """Metrics by plugin or row name; all by default. Rows: None means every row."""
     found = registry.plugins("metrics")
     loaded = {name: plugin.module.load() for name, plugin in found.items()}
+    loaded = dict(sorted(loaded.items(), key=lambda m: (_order(m[1].info.task), m[0])))
     if not names:
         return list(loaded.values()), None
     by_row = {row.name: m for m in loaded.values() for row in m.info.rows}
@@ -108,8 +115,15 @@ def make_plan(
         "rate": info.sample_rate,
         "code": hashlib.sha256(source.read_bytes()).hexdigest() if source else "",
     }
-    plan = Plan(tokenizer, variant_name(name, options), options, identity, chosen_tracks,
-                chosen_metrics, rows)  # fmt: skip
+    plan = Plan(
+        tokenizer,
+        variant_name(name, options),
+        options,
+        identity,
+        chosen_tracks,
+        chosen_metrics,
+        rows,
+    )
     for judge in sorted({j for metric in plan.metrics for j in metric.info.judges}):
         load_judge(plan, judge, device)
     return plan

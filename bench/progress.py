@@ -49,10 +49,14 @@ class Bars:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description:<24}"), BarColumn(bar_width=28),
-            TextColumn("{task.percentage:>3.0f}%"), _Rate(), TimeElapsedColumn(),
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
+            TextColumn("{task.description:<24}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Rate(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
         self._lock = threading.Lock()
         self._ids: dict[str, int] = {}
         self._total: dict[str, float] = {}

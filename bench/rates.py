@@ -8,13 +8,21 @@ from bench.contracts import MetricRow, Sums, TokenizerInfo, Tokens
 
 SOURCE = "Codec-SUPERB / Interspeech 2024 speech coding challenge: Σ_m N_m · log2 V_m / seconds"
 TOKEN_RATE = MetricRow(
-    "token_rate", "tokens/s", False, SOURCE, "ids of all streams for a second of speech",
+    "token_rate",
+    "tokens/s",
+    False,
+    SOURCE,
+    "ids of all streams for a second of speech",
     bounds=(0.0, math.inf),
-)  # fmt: skip
+)
 BITRATE = MetricRow(
-    "bitrate", "bit/s", False, SOURCE, "bits of all streams and side information a second",
+    "bitrate",
+    "bit/s",
+    False,
+    SOURCE,
+    "bits of all streams and side information a second",
     bounds=(0.0, math.inf),
-)  # fmt: skip
+)
 ROWS = (TOKEN_RATE, BITRATE)
 
 

@@ -93,7 +93,7 @@ def plugins(kind: str) -> Mapping[str, Plugin]:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """" — did you mean 'x'?" or a list of what there is, to end a sentence with."""
+    """The end of a sentence: "did you mean 'x'?", or a list of what there is."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.errors import UserError
 
-SCHEMA_VERSION = 1
-
 
 class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -92,7 +90,7 @@ class Artifact(Closed):
 class Result(Closed):
     """One tokenizer variant on one suite."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     tokenizer: TokenizerResult
     suite: SuiteResult
     environment: dict[str, Any] = Field(description="versions, device, judges")

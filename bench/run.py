@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import audio, device
@@ -90,8 +91,9 @@ class Pass:
             "metrics": sum(c.seconds for c in self.comparing.values()),
             "work": time.perf_counter() - start,
         }
-        return Measured(self.plan, self.suite, self.originals, self.codec, self.judging,
-                        self.comparing, seconds)  # fmt: skip
+        return Measured(
+            self.plan, self.suite, self.originals, self.codec, self.judging, self.comparing, seconds
+        )
 
     @contextmanager
     def _closing(self) -> Iterator[None]:
@@ -127,15 +129,17 @@ class Pass:
             if part:
                 self.reporter.total(name, self._heard(part))
                 self.scheduler.add(
-                    f"metric:{name}", lambda c=comparing, p=part: self._compare(c, p),
+                    f"metric:{name}",
+                    partial(self._compare, comparing, part),
                     limit=self.threads,
-                )  # fmt: skip
+                )
 
     def _compare(self, comparing: Comparing, part: list[int]) -> None:
         comparing.process(
             [(i, self.suite.items[i].utterance) for i in part],
-            self._original, self.codec.resynthesis,
-        )  # fmt: skip
+            self._original,
+            self.codec.resynthesis,
+        )
 
     # ----------------------------------------------------------------------------------- judges
     def _judge(self, side: str, batch: list[int], sound: Callable[[int], Samples]) -> None:
@@ -147,7 +151,7 @@ class Pass:
                 info = judging.judge.info
                 self.scheduler.add(
                     f"judge:{name}",
-                    lambda j=judging, p=part: j.process(side, p, sound),
+                    partial(judging.process, side, part, sound),
                     limit=self.threads if info.concurrent else 1,
                 )
 

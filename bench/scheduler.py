@@ -81,7 +81,7 @@ class Scheduler:
                 self._running[task.resource] += 1
             try:
                 task.run()
-            except BaseException as error:  # noqa: BLE001 - handed to the caller of run()
+            except BaseException as error:
                 with self._change:
                     self._error = self._error or error
             finally:

@@ -14,21 +14,23 @@ from bench.contracts import MetricRow
 from bench.results import Row
 from bench.stats import interval, paired_interval
 
-SCHEMA = pa.schema([
-    ("track", pa.string()),
-    ("metric", pa.string()),
-    ("utterance", pa.string()),
-    ("enrolment", pa.string()),      # verification trials: whom the utterance is compared with
-    ("enrolment_speaker", pa.string()),
-    ("target", pa.bool_()),          # ... and whether both are one speaker
-    ("corpus", pa.string()),
-    ("language", pa.string()),
-    ("speaker", pa.string()),
-    ("numerator", pa.float64()),
-    ("denominator", pa.float64()),
-    ("reference_numerator", pa.float64()),    # the same on the original audio; null where none
-    ("reference_denominator", pa.float64()),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("track", pa.string()),
+        ("metric", pa.string()),
+        ("utterance", pa.string()),
+        ("enrolment", pa.string()),  # verification trials: whom the utterance is compared with
+        ("enrolment_speaker", pa.string()),
+        ("target", pa.bool_()),  # ... and whether both are one speaker
+        ("corpus", pa.string()),
+        ("language", pa.string()),
+        ("speaker", pa.string()),
+        ("numerator", pa.float64()),
+        ("denominator", pa.float64()),
+        ("reference_numerator", pa.float64()),  # the same on the original audio; null where none
+        ("reference_denominator", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def table(records: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 def aggregate(scores: pd.DataFrame, specs: Iterable[Spec], seed: int) -> dict[str, dict[str, Row]]:
     """Track → metric → Row, from the sums alone. Deterministic for a seed."""
-    groups = {key: part for key, part in scores.groupby(["track", "metric"], sort=False)}
+    groups = dict(iter(scores.groupby(["track", "metric"], sort=False)))
     tracks: dict[str, dict[str, Row]] = {}
     for spec in specs:
         part = groups.get((spec.track, spec.row.name))
@@ -65,13 +67,23 @@ def aggregate(scores: pd.DataFrame, specs: Iterable[Spec], seed: int) -> dict[st
 def _empty(spec: Spec) -> Row:
     note = spec.note or (
         "no utterance of the suite has what this metric needs"
-        if spec.expected == 0 else "no utterance could be scored; see failures"
-    )  # fmt: skip
+        if spec.expected == 0
+        else "no utterance could be scored; see failures"
+    )
     return Row(
-        value=None, ci95=None, n=0, unit=spec.row.unit, higher_is_better=spec.row.higher_is_better,
-        reference=None, difference=None, difference_ci95=None, clusters="utterance", n_clusters=0,
-        failures=spec.expected, note=note,
-    )  # fmt: skip
+        value=None,
+        ci95=None,
+        n=0,
+        unit=spec.row.unit,
+        higher_is_better=spec.row.higher_is_better,
+        reference=None,
+        difference=None,
+        difference_ci95=None,
+        clusters="utterance",
+        n_clusters=0,
+        failures=spec.expected,
+        note=note,
+    )
 
 
 def _row(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
@@ -91,11 +103,17 @@ def _row(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
     return Row(
         value=_number(own.value * spec.row.scale),
         ci95=_bounds(max(own.low, low), min(own.high, high), spec.row.scale),
-        n=len(part), unit=spec.row.unit, higher_is_better=spec.row.higher_is_better,
-        reference=reference, difference=difference, difference_ci95=difference_ci,
-        clusters=own.unit, n_clusters=own.clusters,
-        failures=max(0, spec.expected - len(part)), note=spec.note,
-    )  # fmt: skip
+        n=len(part),
+        unit=spec.row.unit,
+        higher_is_better=spec.row.higher_is_better,
+        reference=reference,
+        difference=difference,
+        difference_ci95=difference_ci,
+        clusters=own.unit,
+        n_clusters=own.clusters,
+        failures=max(0, spec.expected - len(part)),
+        note=spec.note,
+    )
 
 
 def _verification(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
@@ -104,21 +122,30 @@ def _verification(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
 
     try:
         made = eer_interval(
-            _floats(part, "reference_numerator"), _floats(part, "numerator"),
-            part["target"].to_numpy(dtype=bool), part["enrolment_speaker"].tolist(),
-            part["speaker"].tolist(), seed=seed,
-        )  # fmt: skip
+            _floats(part, "reference_numerator"),
+            _floats(part, "numerator"),
+            part["target"].to_numpy(dtype=bool),
+            part["enrolment_speaker"].tolist(),
+            part["speaker"].tolist(),
+            seed=seed,
+        )
     except ValueError as error:  # one speaker, or no impostors
         return _empty(Spec(spec.track, spec.row, spec.expected, str(error)))
     scale = spec.row.scale
     return Row(
-        value=_number(made.value * scale), ci95=_bounds(*made.ci95, scale), n=len(part),
-        unit=spec.row.unit, higher_is_better=spec.row.higher_is_better,
-        reference=_number(made.reference * scale), difference=_number(made.difference * scale),
-        difference_ci95=_bounds(*made.difference_ci95, scale), clusters="speaker",
-        n_clusters=made.speakers, failures=max(0, spec.expected - len(part)),
+        value=_number(made.value * scale),
+        ci95=_bounds(*made.ci95, scale),
+        n=len(part),
+        unit=spec.row.unit,
+        higher_is_better=spec.row.higher_is_better,
+        reference=_number(made.reference * scale),
+        difference=_number(made.difference * scale),
+        difference_ci95=_bounds(*made.difference_ci95, scale),
+        clusters="speaker",
+        n_clusters=made.speakers,
+        failures=max(0, spec.expected - len(part)),
         note=spec.note,
-    )  # fmt: skip
+    )
 
 
 def _floats(part: pd.DataFrame, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:

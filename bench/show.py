@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,9 @@ def _figure(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     digits = {"%": 1, "bit/s": 0, "tokens/s": 1, "cents": 0, "dB": 1, "MOS": 2}.get(unit, 3)
+    if abs(value) >= 1000:
+        digits = 0
+    value = round(value, digits) + 0.0  # no "-0.00"
     return f"{value:,.{digits}f}"
 
 
@@ -37,8 +41,13 @@ def show(result: Result, console: Console, folder: str) -> None:
     table = Table(
         title=f"{t.variant} on {s.name} {s.version}: {s.utterances} utterances, "
         f"{s.seconds / 60:.1f} minutes",
-        width=min(WIDTH, max(console.width, 80)), title_justify="left", pad_edge=False,
-    )  # fmt: skip
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        width=min(WIDTH, max(console.width, 80)),
+    )
     table.add_column("metric", no_wrap=True)
     for name in ("value", "95 % interval", "original", "difference (95 %)", "n"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -51,10 +60,13 @@ def show(result: Result, console: Console, folder: str) -> None:
             arrow = "↑" if row.higher_is_better else "↓"
             missed = f" ({row.failures}!)" if row.failures and row.value is not None else ""
             table.add_row(
-                f"{name} {arrow} [dim]{row.unit}[/dim]", _figure(row.value, row.unit),
-                _range(row.ci95, row.unit), _figure(row.reference, row.unit), _difference(row),
+                f"{name} {arrow} [dim]{row.unit}[/dim]",
+                _figure(row.value, row.unit),
+                _range(row.ci95, row.unit),
+                _figure(row.reference, row.unit),
+                _difference(row),
                 f"{row.n}{'*' if row.clusters == 'utterance' and row.n else ''}{missed}",
-            )  # fmt: skip
+            )
             clustered[row.clusters] += row.n > 0
             if row.note:
                 notes.setdefault(row.note, []).append(name)

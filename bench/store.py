@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,7 @@ def unpack_tokens(data: bytes) -> Tokens:
     values = np.frombuffer(data, dtype="<i8")
     count = int(values[0])
     bounds = np.cumsum([1 + count, *values[1 : 1 + count]])
-    return Tokens(tuple(
-        values[a:b].astype(np.int64) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-    ))  # fmt: skip
+    return Tokens(tuple(values[a:b].astype(np.int64) for a, b in pairwise(bounds)))
 
 
 def pack_audio(audio: Samples) -> bytes:

@@ -68,18 +68,27 @@ def main() -> None:
     scaler, regression = model[0], model[1]
     labels = [str(label) for label in regression.classes_]
     save_file(
-        {"mean": scaler.mean_, "scale": scaler.scale_, "bias": regression.intercept_,
-         "weights": np.ascontiguousarray(regression.coef_.T)},
-        arguments.out, metadata={"labels": json.dumps(labels)},
-    )  # fmt: skip
-    print(f"train: {len(y)} lines of {len(set(speakers))} voices, C = {c}, "
-          f"{100 * accuracy:.1f} % on voices left out")  # fmt: skip
+        {
+            "mean": scaler.mean_,
+            "scale": scaler.scale_,
+            "bias": regression.intercept_,
+            "weights": np.ascontiguousarray(regression.coef_.T),
+        },
+        arguments.out,
+        metadata={"labels": json.dumps(labels)},
+    )
+    print(
+        f"train: {len(y)} lines of {len(set(speakers))} voices, C = {c}, "
+        f"{100 * accuracy:.1f} % on voices left out"
+    )
     judge = emotion.Emotion(arguments.out)
     x, y, speakers = gather(arguments.suite, "test")
     guess = np.array(labels)[judge.probabilities(x).argmax(axis=1)]
     majority = max(np.mean(y == label) for label in labels)
-    print(f"test: {len(y)} lines of {len(set(speakers))} voices, {100 * np.mean(guess == y):.1f} % "
-          f"right; chance {100 / len(labels):.1f} %, largest class {100 * majority:.1f} %")  # fmt: skip
+    print(
+        f"test: {len(y)} lines of {len(set(speakers))} voices, {100 * np.mean(guess == y):.1f} % "
+        f"right; chance {100 / len(labels):.1f} %, largest class {100 * majority:.1f} %"
+    )
 
 
 if __name__ == "__main__":

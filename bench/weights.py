@@ -54,7 +54,8 @@ def _download(name: str, address: str, path: Path, expected: str) -> None:
     except (urllib.error.URLError, OSError) as error:
         raise WeightsUnavailable(
             f"the weights of {name} (looked for in {path.parent}, download failed: "
-            f"{getattr(error, 'reason', error)})", command
+            f"{getattr(error, 'reason', error)})",
+            command,
         ) from error
     if hashlib.sha256(data).hexdigest() != expected:
         raise UserError(f"{name}: what {address} sent is not the published file; nothing was kept")

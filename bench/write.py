@@ -27,9 +27,20 @@ from bench.run import Measured
 from bench.scores import aggregate, table
 
 PACKAGES = (
-    "numpy", "torch", "onnxruntime", "scipy", "librosa", "soxr", "soundfile", "jiwer", "pesq",
-    "pystoi", "pyworld", "scikit-learn", "whisper-normalizer",
-)  # fmt: skip
+    "numpy",
+    "torch",
+    "onnxruntime",
+    "scipy",
+    "librosa",
+    "soxr",
+    "soundfile",
+    "jiwer",
+    "pesq",
+    "pystoi",
+    "pyworld",
+    "scikit-learn",
+    "whisper-normalizer",
+)
 
 
 def atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -61,12 +72,19 @@ def tokens_table(measured: Measured) -> pa.Table:
         if measured.codec.failures.get(index, ("", ""))[0] == "encode":
             continue
         tokens = measured.codec.ids(index)
-        row = {"utterance": measured.utterance(index).id,
-               "seconds": measured.originals.seconds(index)}  # fmt: skip
+        row = {
+            "utterance": measured.utterance(index).id,
+            "seconds": measured.originals.seconds(index),
+        }
         row |= {s.name: ids for s, ids in zip(info.streams, tokens.streams, strict=True)}
         rows.append(row)
-    schema = pa.schema([("utterance", pa.string()), ("seconds", pa.float64()),
-                        *((s.name, pa.list_(pa.int64())) for s in info.streams)])  # fmt: skip
+    schema = pa.schema(
+        [
+            ("utterance", pa.string()),
+            ("seconds", pa.float64()),
+            *((s.name, pa.list_(pa.int64())) for s in info.streams),
+        ]
+    )
     return pa.Table.from_pylist(rows, schema=schema)
 
 
@@ -91,25 +109,42 @@ def environment(measured: Measured, where: str) -> dict[str, object]:
 
 def _tokenizer(measured: Measured) -> TokenizerResult:
     info, plan = measured.codec.info, measured.plan
-    counted = [i for i in measured.originals.good
-               if measured.codec.failures.get(i, ("", ""))[0] != "encode"]  # fmt: skip
+    counted = [
+        i
+        for i in measured.originals.good
+        if measured.codec.failures.get(i, ("", ""))[0] != "encode"
+    ]
     seconds = sum(measured.originals.seconds(i) for i in counted)
     totals = [0] * len(info.streams)
     for index in counted:
         for k, ids in enumerate(measured.codec.ids(index).streams):
             totals[k] += len(ids)
     streams = [
-        StreamResult(name=s.name, vocabulary=s.vocabulary, rate=s.rate,
-                     measured_rate=total / seconds if seconds else 0.0)
+        StreamResult(
+            name=s.name,
+            vocabulary=s.vocabulary,
+            rate=s.rate,
+            measured_rate=total / seconds if seconds else 0.0,
+        )
         for s, total in zip(info.streams, totals, strict=True)
-    ]  # fmt: skip
+    ]
     return TokenizerResult(
-        name=info.name, variant=plan.variant, options=plan.options, family=info.family,
-        sample_rate=info.sample_rate, streams=streams, nested=info.nested, causal=info.causal,
-        side_info_bits=info.side_info_bits, parameters=info.parameters, weights=info.revision,
-        licence=info.licence, source=info.source, training_data=info.training_data,
+        name=info.name,
+        variant=plan.variant,
+        options=plan.options,
+        family=info.family,
+        sample_rate=info.sample_rate,
+        streams=streams,
+        nested=info.nested,
+        causal=info.causal,
+        side_info_bits=info.side_info_bits,
+        parameters=info.parameters,
+        weights=info.revision,
+        licence=info.licence,
+        source=info.source,
+        training_data=info.training_data,
         delay_samples=measured.codec.delay,
-    )  # fmt: skip
+    )
 
 
 def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Result:
@@ -123,7 +158,9 @@ def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Res
     result = Result(
         tokenizer=_tokenizer(measured),
         suite=SuiteResult(
-            name=suite.name, version=suite.version, digest=suite.digest,
+            name=suite.name,
+            version=suite.version,
+            digest=suite.digest,
             utterances=len(suite.items),
             seconds=sum(measured.originals.seconds(i) for i in measured.originals.good),
         ),
@@ -136,7 +173,7 @@ def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Res
             for name in ("scores", "tokens")
         },
         timing={name: round(value, 3) for name, value in measured.seconds.items()},
-    )  # fmt: skip
+    )
     atomically(folder / "result.json", lambda p: _text(p, dump(result)))
     return result
 

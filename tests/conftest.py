@@ -29,10 +29,22 @@ def testkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source") / "plugin_package"
     __import__("shutil").copytree(ROOT / "tests" / "plugin_package", source)
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
-         "--disable-pip-version-check", "--target", str(target), str(source)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "--disable-pip-version-check",
+            "--target",
+            str(target),
+            str(source),
+        ],
+        check=True,
+        capture_output=True,
+    )
     return target
 
 
@@ -49,9 +61,14 @@ def speech(count: int, split: str = "test") -> list[tuple[dict[str, object], np.
     import pyarrow.parquet as pq
 
     folder = ROOT / "bench" / "suites" / "mini"
-    rows = [r for r in pq.read_table(folder / "manifest.parquet").to_pylist()
-            if r["split"] == split and r["language"] == "en" and "transcription" in r["tasks"]
-            and 2 <= r["seconds"] <= 6]  # fmt: skip
+    rows = [
+        r
+        for r in pq.read_table(folder / "manifest.parquet").to_pylist()
+        if r["split"] == split
+        and r["language"] == "en"
+        and "transcription" in r["tasks"]
+        and 2 <= r["seconds"] <= 6
+    ]
     chosen = rows[:: max(1, len(rows) // count)][:count]
     return [(r, soundfile.read(folder / r["file"], dtype="float32")[0]) for r in chosen]
 
@@ -83,7 +100,13 @@ def bench(
     env = {**os.environ, **environment}
     if site is not None:
         env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(site)])
-    done = subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=environment.get("PWD"),
-                          env=env, capture_output=True, text=True, timeout=300)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=environment.get("PWD"),
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert not check or done.returncode == 0, done.stderr
     return done

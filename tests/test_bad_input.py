@@ -54,26 +54,41 @@ MANIFEST = "utterance,file,language,speaker,text\n"
 @pytest.mark.parametrize(
     ("suite", "manifest", "sentence"),
     [
-        ("name: a\nversion: '1'\nmanifest: m.csv\n", "file,language,speaker\nx.flac,en,s\n",
-         "lacks the column 'utterance'"),
-        ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST + "u,x.flac,en,s,\nu,y.flac,en,s,\n",
-         "'u' stands twice"),
-        ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST + "u,../x.flac,en,s,\n",
-         "leaves the manifest's folder"),
-        ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST + "u,/etc/hosts,en,s,\n",
-         "leaves the manifest's folder"),
+        (
+            "name: a\nversion: '1'\nmanifest: m.csv\n",
+            "file,language,speaker\nx.flac,en,s\n",
+            "lacks the column 'utterance'",
+        ),
+        (
+            "name: a\nversion: '1'\nmanifest: m.csv\n",
+            MANIFEST + "u,x.flac,en,s,\nu,y.flac,en,s,\n",
+            "'u' stands twice",
+        ),
+        (
+            "name: a\nversion: '1'\nmanifest: m.csv\n",
+            MANIFEST + "u,../x.flac,en,s,\n",
+            "leaves the manifest's folder",
+        ),
+        (
+            "name: a\nversion: '1'\nmanifest: m.csv\n",
+            MANIFEST + "u,/etc/hosts,en,s,\n",
+            "leaves the manifest's folder",
+        ),
         ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST + "u,x.flac,en,,\n", "no speaker"),
         ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST, "no utterance has split 'test'"),
         ("name: a\nversion: '1'\nmanifest: other.csv\n", MANIFEST, "does not exist beside it"),
-        ("name: a\nversion: '1'\nmanifest: m.csv\ndigest: '12'\n", MANIFEST + "u,x.flac,en,s,\n",
-         "the corpus was changed"),
+        (
+            "name: a\nversion: '1'\nmanifest: m.csv\ndigest: '12'\n",
+            MANIFEST + "u,x.flac,en,s,\n",
+            "the corpus was changed",
+        ),
         ("name: a\nversion: '1'\n", MANIFEST, "either `manifest` or `corpora`"),
         ("name: a\nversion: '1'\nmanifest: m.csv\ncolour: red\n", MANIFEST, "colour"),
         ("name: ../../x\nversion: '1'\nmanifest: m.csv\n", MANIFEST, "name"),
         ("name: [unclosed", MANIFEST, "not valid YAML"),
         ("", MANIFEST, "suite.yaml"),
     ],
-)  # fmt: skip
+)
 def test_wrong_suites(suite, manifest, sentence, capsys, tmp_path):
     (tmp_path / "suite.yaml").write_text(suite)
     (tmp_path / "m.csv").write_text(manifest)

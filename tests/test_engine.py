@@ -8,20 +8,26 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import speech, write_suite
 
 from bench.plan import make_plan
 from bench.progress import Quiet
 from bench.run import Pass
 from bench.suites.load import load_suite
 from bench.write import write_run
-from conftest import speech, write_suite
 
 
 def run(suite: Path, out: Path, name="identity", settings=None, metrics=("rms",), **options):
     plan = make_plan(name, settings or {}, device="cpu", metrics=metrics)
-    measured = Pass(plan, load_suite(str(suite)), cache=out / ".cache", where="cpu",
-                    reporter=Quiet(), batch_seconds=options.pop("batch_seconds", 30.0),
-                    threads=2).run()  # fmt: skip
+    measured = Pass(
+        plan,
+        load_suite(str(suite)),
+        cache=out / ".cache",
+        where="cpu",
+        reporter=Quiet(),
+        batch_seconds=options.pop("batch_seconds", 30.0),
+        threads=2,
+    ).run()
     folder = out / plan.variant
     return write_run(measured, folder, where="cpu", seed=0), folder
 
@@ -147,10 +153,13 @@ def test_other_rates_and_stereo_are_brought_to_the_tokenizer_s(plugins, tmp_path
 
 def test_twenty_milliseconds_and_sixty_seconds(plugins, tmp_path):
     x = speech(1)[0][1]
-    clips = [({"speaker": "s", "text": "a"}, x[:320]),
-             ({"speaker": "s", "text": "b"}, np.resize(x, 60 * 16_000))]  # fmt: skip
-    result, _ = run(write_suite(tmp_path / "s", clips), tmp_path / "out", "mulaw",
-                    metrics=("rms", "stoi"))  # fmt: skip
+    clips = [
+        ({"speaker": "s", "text": "a"}, x[:320]),
+        ({"speaker": "s", "text": "b"}, np.resize(x, 60 * 16_000)),
+    ]
+    result, _ = run(
+        write_suite(tmp_path / "s", clips), tmp_path / "out", "mulaw", metrics=("rms", "stoi")
+    )
     assert result.tracks["resynthesis"]["rms"].n == 2
     stages = [(f.utterance, f.stage) for f in result.failures]
     assert stages == [("u00", "metric:stoi")]

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
 
 ARGUMENTS = ("--set", "slow=0.15", "--batch-seconds", "5", "--metrics", "rms,stoi,wer")
@@ -20,18 +19,32 @@ ARGUMENTS = ("--set", "slow=0.15", "--batch-seconds", "5", "--metrics", "rms,sto
 
 def start(suite: Path, out: Path, site: Path) -> subprocess.Popen[bytes]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
-    command = [sys.executable, "-m", "bench", "eval", "identity", "--suite", str(suite),
-               "--out", str(out), *ARGUMENTS]  # fmt: skip
-    return subprocess.Popen(command, env=env, start_new_session=True,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "eval",
+        "identity",
+        "--suite",
+        str(suite),
+        "--out",
+        str(out),
+        *ARGUMENTS,
+    ]
+    return subprocess.Popen(
+        command, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
 
 
 def outcome(out: Path) -> tuple[dict, bytes, bytes]:
     folder = next(out.glob("small/identity@*"))
     result = json.loads((folder / "result.json").read_text())
     del result["timing"]
-    return (result, (folder / "scores.parquet").read_bytes(),
-            (folder / "tokens.parquet").read_bytes())  # fmt: skip
+    return (
+        result,
+        (folder / "scores.parquet").read_bytes(),
+        (folder / "tokens.parquet").read_bytes(),
+    )
 
 
 def interrupted(suite: Path, out: Path, site: Path, kills: int, length: float) -> int:

@@ -12,8 +12,9 @@ from bench.weights import fetch
 
 RATE, HOP, FEATURES, MAX_QUANTIZERS = 16_000, 320, 64, 46
 BASE = "https://github.com/google/lyra/raw/main/lyra/model_coeffs/"
-FILES = {
-    "soundstream_encoder.tflite": "237da0b16226fb0a68d49551c81bebf614e42142af72764448359f68581e88f1",
+FILES = {  # name → sha256
+    "soundstream_encoder.tflite": "237da0b16226fb0a68d49551c81bebf6"
+    "14e42142af72764448359f68581e88f1",
     "quantizer.tflite": "841ee05989687d32d1f616a8ad1419fc7eda37599d3c05c7cf5a0d60ccf8ac5c",
     "lyragan.tflite": "50e7839cda4f30599a3a34cfaddcd9c98449b049eee884e1a74295780448ad06",
 }
@@ -61,7 +62,7 @@ class Lyra:
         padded[: len(clip)] = clip
         encoder = self._interpreter("soundstream_encoder.tflite")
         quantize = self._interpreter("quantizer.tflite").get_signature_runner("encode")
-        into, out = encoder.get_input_details()[0]["index"], encoder.get_output_details()[0]["index"]
+        into, out = _slots(encoder)
         count = np.array(self._quantizers, dtype=np.int32)
         ids = np.empty((frames, self._quantizers), dtype=np.int64)
         for t, frame in enumerate(padded.reshape(frames, HOP)):
@@ -78,7 +79,7 @@ class Lyra:
     def _decode(self, item: Tokens) -> Samples:
         dequantize = self._interpreter("quantizer.tflite").get_signature_runner("decode")
         decoder = self._interpreter("lyragan.tflite")
-        into, out = decoder.get_input_details()[0]["index"], decoder.get_output_details()[0]["index"]
+        into, out = _slots(decoder)
         frames = len(item.streams[0])
         indices = np.full((frames, MAX_QUANTIZERS, 1, 1), -1, dtype=np.int32)  # −1: not used
         for k, ids in enumerate(item.streams):
@@ -90,6 +91,11 @@ class Lyra:
             decoder.invoke()
             audio[t] = decoder.get_tensor(out).reshape(-1)
         return audio.reshape(-1)
+
+
+def _slots(graph: Any) -> tuple[int, int]:
+    """Indices of a graph's one input and one output."""
+    return graph.get_input_details()[0]["index"], graph.get_output_details()[0]["index"]
 
 
 def load(

@@ -30,9 +30,7 @@ class Emotion:
 
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata()
-            arrays: dict[str, npt.NDArray[np.float64]] = {
-                k: file.get_tensor(k) for k in file.keys()
-            }  # noqa: SIM118
+            arrays = {key: file.get_tensor(key) for key in ("mean", "scale", "weights", "bias")}
         self.labels: list[str] = json.loads(metadata["labels"])
         self._mean, self._scale = arrays["mean"], arrays["scale"]
         self._weights, self._bias = arrays["weights"], arrays["bias"]

@@ -91,8 +91,12 @@ def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
     if not manifest.is_file():
         raise UserError(f"{path}: manifest '{spec.manifest}' does not exist beside it")
     disable_progress_bars()
-    readers = {".parquet": Dataset.from_parquet, ".csv": Dataset.from_csv,
-               ".jsonl": Dataset.from_json, ".json": Dataset.from_json}  # fmt: skip
+    readers = {
+        ".parquet": Dataset.from_parquet,
+        ".csv": Dataset.from_csv,
+        ".jsonl": Dataset.from_json,
+        ".json": Dataset.from_json,
+    }
     reader = readers.get(manifest.suffix)
     if reader is None:
         raise UserError(f"{manifest}: a manifest is .parquet, .csv or .jsonl")
@@ -141,10 +145,14 @@ def _one_hub(path: Path, hub: Hub) -> list[dict[str, Any]]:
         cell = record[sound]
         row.update(
             utterance=f"{hub.corpus}/{row.get('utterance') or index}",
-            corpus=hub.corpus, language=hub.language, split=None,
+            corpus=hub.corpus,
+            language=hub.language,
+            split=None,
             speaker=f"{hub.corpus}/{row.get('speaker') or 'unknown'}",
-            data=cell.get("bytes"), file=cell.get("path"), outside=True,
-        )  # fmt: skip
+            data=cell.get("bytes"),
+            file=cell.get("path"),
+            outside=True,
+        )
         rows.append(row)
     return rows
 
@@ -237,8 +245,10 @@ def _digest(items: list[Item]) -> str:
         except ItemFailure:
             content = "missing"
         u = item.utterance
-        lines.append(json.dumps(
-            [u.id, content, u.speaker, u.language, u.text, u.affect, sorted(item.tasks)],
-            ensure_ascii=False,
-        ))  # fmt: skip
+        lines.append(
+            json.dumps(
+                [u.id, content, u.speaker, u.language, u.text, u.affect, sorted(item.tasks)],
+                ensure_ascii=False,
+            )
+        )
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

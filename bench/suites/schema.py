@@ -14,9 +14,17 @@ from bench.registry import did_you_mean
 TASKS = ("transcription", "emotion", "speaker", "signal", "quality")
 REQUIRED = ("utterance", "file", "language", "speaker")
 OPTIONAL = (
-    "corpus", "split", "seconds", "text", "normalised_text",
-    "affect", "phones", "words", "licence", "tasks",
-)  # fmt: skip
+    "corpus",
+    "split",
+    "seconds",
+    "text",
+    "normalised_text",
+    "affect",
+    "phones",
+    "words",
+    "licence",
+    "tasks",
+)
 
 
 class Hub(BaseModel):

@@ -5,8 +5,23 @@ import numpy as np
 from bench.contracts import Tokens
 from bench_testkit.identity import Identity
 
-FAULTS = ("none", "raise", "floats", "range", "negative", "streams", "count", "type", "shape",
-          "nan", "short", "long", "empty", "raise-decode", "oom")  # fmt: skip
+FAULTS = (
+    "none",
+    "raise",
+    "floats",
+    "range",
+    "negative",
+    "streams",
+    "count",
+    "type",
+    "shape",
+    "nan",
+    "short",
+    "long",
+    "empty",
+    "raise-decode",
+    "oom",
+)
 
 
 class Broken(Identity):
@@ -20,8 +35,10 @@ class Broken(Identity):
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
         if self._fault == "count":
             return made[:-1]
-        return [self._spoil(t) if n > self._above else t
-                for t, n in zip(made, batch.lengths, strict=True)]  # fmt: skip
+        return [
+            self._spoil(t) if n > self._above else t
+            for t, n in zip(made, batch.lengths, strict=True)
+        ]
 
     def _spoil(self, tokens):
         ids = tokens.streams[0]
@@ -44,8 +61,12 @@ class Broken(Identity):
     def _spoil_audio(self, x):
         if self._fault == "raise-decode":
             raise ValueError("no such id")
-        spoilt = {"nan": x * np.float32("nan"), "short": x[: len(x) // 2],
-                  "long": np.tile(x, 3), "empty": x[:0]}  # fmt: skip
+        spoilt = {
+            "nan": x * np.float32("nan"),
+            "short": x[: len(x) // 2],
+            "long": np.tile(x, 3),
+            "empty": x[:0],
+        }
         return spoilt.get(self._fault, x)
 
 

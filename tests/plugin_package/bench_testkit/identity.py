@@ -13,10 +13,14 @@ class Identity:
     def __init__(self, late: int, slow: float, name: str = "identity") -> None:
         self._late, self._slow = late, slow
         self.info = TokenizerInfo(
-            name=name, family="reference", sample_rate=16_000,
-            streams=(Stream("samples", 2 * HALF, 16_000.0),), causal=True, revision="1",
+            name=name,
+            family="reference",
+            sample_rate=16_000,
+            streams=(Stream("samples", 2 * HALF, 16_000.0),),
+            causal=True,
+            revision="1",
             batching="any",
-        )  # fmt: skip
+        )
 
     def encode(self, batch: AudioBatch) -> list[Tokens]:
         time.sleep(self._slow)

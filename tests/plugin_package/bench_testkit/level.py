@@ -5,10 +5,12 @@ from bench.contracts import MetricInfo, MetricRow, Sums
 
 class Level:
     info = MetricInfo(
-        "level", "1", "signal",
+        "level",
+        "1",
+        "signal",
         (MetricRow("rms", "", True, "test", "root mean square", bounds=(0.0, 1.0)),),
         judges=("loudness",),
-    )  # fmt: skip
+    )
 
     def score(self, utterance, original, audio):
         return {"rms": Sums(audio.outputs["loudness"]["rms"])}
