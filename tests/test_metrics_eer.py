@@ -151,7 +151,9 @@ def test_interval_needs_two_speakers() -> None:
 
 
 def test_interval_covers() -> None:
-    truth = norm.cdf(-1 / np.sqrt(1 + 4 * 0.09))  # within-trial and speaker variance; rough
+    # An impostor's score adds two speakers' offsets, a target's one twice: variances of
+    # 1 + 2 * 0.09 and 1 + 4 * 0.09, means 0 and 2.
+    truth = norm.cdf(-2 / (np.sqrt(1.18) + np.sqrt(1.36)))
     inside = 0
     for seed in range(40):
         before, after, target, enrol, test = simulate(seed, 16, 0.0)
