@@ -83,7 +83,7 @@ class Pass:
                 self._add_codec(batch, self._judge_resynthesis)
             for batch in first + rest:
                 self._judge(ORIGINAL, batch, self._original)
-            with _one_torch_thread(self.threads):
+            with _torch_settings(self.threads):
                 self.scheduler.run()
         seconds = {
             **self.codec.seconds,
@@ -163,9 +163,14 @@ class Pass:
 
 
 @contextmanager
-def _one_torch_thread(workers: int) -> Iterator[None]:
-    """Several workers share the processors: each model call then gets one of them."""
+def _torch_settings(workers: int) -> Iterator[None]:
+    """Several workers share the processors: each model call then gets one of them.
+
+    On CUDA, convolutions keep full precision, so that scores are those of a CPU.
+    """
     import torch
+
+    torch.backends.cudnn.allow_tf32 = False
 
     before = torch.get_num_threads()
     if workers > 1:

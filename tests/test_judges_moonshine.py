@@ -8,7 +8,7 @@ import pytest
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from bench.judges.moonshine import MoonshineJudge, load
-from bench.judges.moonshine_model import PIECE, TEXT_END, split
+from bench.moonshine import PIECE, TEXT_END, split
 from tests.judge_speech import BECKETT, RATE, TWO_CITIES, noisy, pieces, recording
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bench.contracts import JudgeInfo, Judgement, Samples
 from bench.errors import ItemFailure
 from bench.judges._common import SAMPLE_RATE, check
-from bench.judges.moonshine_model import Moonshine
+from bench.moonshine import Moonshine
 
 REVISION = 1
 
