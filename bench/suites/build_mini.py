@@ -19,11 +19,15 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile as sf
 import yaml
 
+from bench import registry
+from bench.contracts import Judged, Utterance
+from bench.errors import ItemFailure
 from bench.suites.mini_select import normalise, select
 from bench.suites.mini_sources import LICENCES, RATE, candidates, decode, fetch
 
@@ -65,6 +69,8 @@ def build(work: Path, out: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         sf.write(path, pcm, RATE, format="FLAC", subtype="PCM_16", compression_level=1.0)
         sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {row['file']}\n")
+        if "signal" in row["tasks"] and not _measurable(pcm):
+            row["tasks"].remove("signal")
         aligned = None
         if row["language"] == "en" and row["text"]:
             aligned = aligner.align(pcm, row["text"])
@@ -78,6 +84,24 @@ def build(work: Path, out: Path) -> None:
     _write_yaml(out / "suite.yaml", suite)
     suite["digest"] = load_suite(str(out / "suite.yaml")).digest
     _write_yaml(out / "suite.yaml", suite)
+
+
+def _measurable(pcm: Any) -> bool:
+    """Whether every metric that compares samples (int16 [L], 16 kHz) can score a perfect copy.
+
+    A shout of 0.5 s may have too few voiced frames for a pitch correlation. That is a property of
+    the recording, and would count against every tokenizer alike.
+    """
+    judged = Judged(audio=pcm.astype(np.float32) / 2**15)
+    utterance = Utterance("", "", "", "", len(pcm) / RATE)
+    for plugin in registry.plugins("metrics").values():
+        metric = plugin.module.load()
+        if metric.info.needs_audio and metric.info.task == "signal":
+            try:
+                metric.score(utterance, judged, judged)
+            except ItemFailure:
+                return False
+    return True
 
 
 def _write_yaml(path: Path, content: dict[str, str]) -> None:
