@@ -126,9 +126,7 @@ class Comparing:
         todo, keys, heard = [], {}, 0
         for index, utterance in utterances:
             first, second = original(index), resynthesis(index)
-            if not self.metric.info.whole:
-                second = audio.align(second, 0, len(first))
-            pair = (utterance, first, second)
+            pair = (utterance, first, audio.align(second, 0, len(first)))
             heard += len(pair[1])
             keys[index] = f"{audio.digest(pair[1])}:{audio.digest(pair[2])}"
             known = self.store.get(keys[index])

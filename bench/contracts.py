@@ -225,8 +225,8 @@ class Utterance:
 class Judged:
     """One recording as the judges saw it.
 
-    audio: float32 [L] at 16 kHz, aligned with the original and (unless `whole`) of its length;
-    only given to metrics with `needs_audio`. outputs: judge name -> its judgement.
+    audio: float32 [L] at 16 kHz, aligned with the original and of its length; only given
+    to metrics with `needs_audio`. outputs: judge name -> its judgement.
     """
 
     outputs: Mapping[str, Judgement] = field(default_factory=dict)
@@ -237,9 +237,7 @@ class Judged:
 class MetricInfo:
     """judges: names of the judges whose outputs it reads; task: the manifest task whose
     utterances it scores ("transcription", "emotion", "speaker", "signal", "quality");
-    needs_audio: reads samples, so its scores are computed in worker processes and cached;
-    whole: of a resynthesis longer or shorter than the original, it wants all (speaking rate),
-    where the others get it cut or padded to the original's length."""
+    needs_audio: reads samples, so its scores are computed in worker processes and cached."""
 
     name: str
     version: str
@@ -247,7 +245,6 @@ class MetricInfo:
     rows: tuple[MetricRow, ...]
     judges: tuple[str, ...] = ()
     needs_audio: bool = False
-    whole: bool = False
 
 
 @runtime_checkable
