@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.codec import reason_of
-from bench.comparing import checked
 from bench.contracts import Judged, Judgement, Metric, Utterance
 from bench.errors import ContractError, ItemFailure
 from bench.rates import ROWS as RATE_ROWS
@@ -14,6 +13,7 @@ from bench.rates import rates
 from bench.results import Failure
 from bench.run import ORIGINAL, RESYNTHESIS, Measured
 from bench.scores import Spec
+from bench.workers import checked
 
 Record = dict[str, Any]
 
@@ -32,7 +32,7 @@ def collect(measured: Measured) -> tuple[list[Record], list[Failure], list[Spec]
     if "tokens" in measured.plan.tracks:
         records += _rates(measured)
         size = len(measured.suite.items)
-        specs += [Spec("tokens", row, size) for row in RATE_ROWS if measured.plan.chosen(row.name)]
+        specs += [Spec("tokens", row, size) for row in RATE_ROWS]
     failures.sort(key=lambda f: (f.track, f.stage, f.utterance))
     return records, failures, specs
 
@@ -119,15 +119,15 @@ Pair = tuple[tuple[float, float], tuple[float, float] | None]
 def _sums(measured: Measured, metric: Metric, index: int) -> dict[str, Pair] | None:
     """Row → (resynthesis, reference); None where an earlier stage's failure is already listed."""
     if metric.info.needs_audio:
-        comparing = measured.comparing[metric.info.name]
-        if index in comparing.failures:
-            raise ItemFailure(comparing.failures[index])
-        if index not in comparing.sums:
+        key = (metric.info.name, index)
+        if key in measured.comparing.failures:
+            raise ItemFailure(measured.comparing.failures[key])
+        if key not in measured.comparing.sums:
             return None
         identity = {row.name: row.identity for row in metric.info.rows}
         return {
             name: ((s.numerator, s.denominator), _perfect(identity.get(name), s.denominator))
-            for name, s in comparing.sums[index].items()
+            for name, s in measured.comparing.sums[key].items()
         }
     original = _judged(measured, metric, ORIGINAL, index)
     resynthesis = _judged(measured, metric, RESYNTHESIS, index)
@@ -217,6 +217,5 @@ def _rates(measured: Measured) -> list[Record]:
         records += [
             _record("tokens", name, utterance, numerator=v.numerator, denominator=v.denominator)
             for name, v in sums.items()
-            if measured.plan.chosen(name)
         ]
     return records

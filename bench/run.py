@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import audio, device
 from bench.codec import Codec
-from bench.comparing import Comparing, Workers
+from bench.comparing import STAGE, Comparing
 from bench.contracts import Samples, Utterance
 from bench.judging import Judging
 from bench.originals import Originals
@@ -19,6 +19,7 @@ from bench.plan import Plan
 from bench.progress import Reporter
 from bench.scheduler import Scheduler
 from bench.suites.load import Suite
+from bench.workers import Workers
 
 ORIGINAL, RESYNTHESIS = "original", "resynthesis"
 
@@ -32,7 +33,7 @@ class Measured:
     originals: Originals
     codec: Codec
     judging: dict[str, Judging]
-    comparing: dict[str, Comparing]
+    comparing: Comparing
     seconds: dict[str, float]
 
     def utterance(self, index: int) -> Utterance:
@@ -63,11 +64,8 @@ class Pass:
             name: Judging(judge, cache, reporter, where) for name, judge in plan.judges.items()
         }
         self.workers = Workers(self.threads)
-        self.comparing = {
-            metric.info.name: Comparing(metric, self.workers, cache, reporter)
-            for metric in plan.metrics
-            if metric.info.needs_audio
-        }
+        hearing = [metric for metric in plan.metrics if metric.info.needs_audio]
+        self.comparing = Comparing(hearing, self.workers, cache, reporter)
         self.scheduler = Scheduler(self.threads)
 
     def run(self) -> Measured:
@@ -88,7 +86,7 @@ class Pass:
         seconds = {
             **self.codec.seconds,
             "judges": sum(j.seconds for j in self.judging.values()),
-            "metrics": sum(c.seconds for c in self.comparing.values()),
+            "metrics": self.comparing.seconds,
             "work": time.perf_counter() - start,
         }
         return Measured(
@@ -123,20 +121,15 @@ class Pass:
         if not ready:
             return
         self._judge(RESYNTHESIS, ready, self.codec.resynthesis)
-        for name, comparing in self.comparing.items():
-            task = comparing.metric.info.task
-            part = [i for i in ready if task in self.suite.items[i].tasks]
-            if part:
-                self.reporter.total(name, self._heard(part))
-                self.scheduler.add(
-                    f"metric:{name}",
-                    partial(self._compare, comparing, part),
-                    limit=self.threads,
-                )
+        if self.comparing.tasks:
+            tasks = set(self.comparing.tasks.values())
+            part = [i for i in ready if tasks & self.suite.items[i].tasks]
+            self.reporter.total(STAGE, self._heard(part))
+            self.scheduler.add(STAGE, partial(self._compare, part), limit=self.threads)
 
-    def _compare(self, comparing: Comparing, part: list[int]) -> None:
-        comparing.process(
-            [(i, self.suite.items[i].utterance) for i in part],
+    def _compare(self, part: list[int]) -> None:
+        self.comparing.process(
+            [(i, self.suite.items[i].utterance, self.suite.items[i].tasks) for i in part],
             self._original,
             self.codec.resynthesis,
         )

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contracts import Judgement, Samples, Tokens
+from bench.contracts import Samples, Tokens
 from bench.errors import UserError
 
 FORMAT = 1  # of the stored values; part of every key
@@ -129,7 +129,7 @@ def unpack_audio(data: bytes) -> Samples:
     return np.frombuffer(data, dtype="<f4").astype(np.float32)
 
 
-def pack_json(value: Judgement | dict[str, Any]) -> bytes:
+def pack_json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
 
 

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from conftest import speech
+from tests.conftest import speech
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -75,7 +75,7 @@ MANIFEST = "utterance,file,language,speaker,text\n"
             "leaves the manifest's folder",
         ),
         ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST + "u,x.flac,en,,\n", "no speaker"),
-        ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST, "no utterance has split 'test'"),
+        ("name: a\nversion: '1'\nmanifest: m.csv\n", MANIFEST, "has no rows"),
         ("name: a\nversion: '1'\nmanifest: other.csv\n", MANIFEST, "does not exist beside it"),
         (
             "name: a\nversion: '1'\nmanifest: m.csv\ndigest: '12'\n",

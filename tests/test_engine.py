@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import speech, write_suite
+from tests.conftest import speech, write_suite
 
 from bench.plan import make_plan
 from bench.progress import Quiet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from tests.conftest import ROOT
 
 ARGUMENTS = ("--set", "slow=0.15", "--batch-seconds", "5", "--metrics", "rms,stoi,wer")
 
@@ -55,7 +56,8 @@ def interrupted(suite: Path, out: Path, site: Path, kills: int, length: float) -
         process = start(suite, out, site)
         time.sleep(moments.uniform(0.3, length))
         hit += process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it was done before
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return hit
 

@@ -107,6 +107,8 @@ def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
             table = reader(str(manifest), cache_dir=scratch, keep_in_memory=True)
         except Exception as error:
             reason = str(error.__cause__ or error).splitlines()[0]
+            if "no data" in reason:
+                reason = "it has no rows"
             raise UserError(f"{manifest} cannot be read: {reason}") from error
         missing = [c for c in REQUIRED if c not in table.column_names]
         if missing:
