@@ -37,7 +37,6 @@ PACKAGES = (
     "jiwer",
     "pesq",
     "pystoi",
-    "pyworld",
     "scikit-learn",
     "whisper-normalizer",
 )
