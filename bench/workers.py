@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 
 from bench import registry
 from bench.codec import reason_of
@@ -68,19 +70,42 @@ def _score(jobs: list[Job]) -> tuple[list[dict[str, Outcome]], float]:
     return results, time.perf_counter() - start
 
 
+_environment = threading.Lock()
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Child processes started inside read these variables: one thread each."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _as_children() -> Iterator[None]:
+    """Processes started inside compute on one thread each, and leave Ctrl-C to their parent."""
+    resource_tracker.ensure_running()  # starting it would unblock the signal
+    with _environment:
+        before = {name: os.environ.get(name) for name in _ONE_THREAD}
+        os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            _restore(before)
+
+
+def _restore(before: dict[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _end_with_parent() -> None:
+    """In a worker: ends it when its parent is gone, which kill −9 gives no time to tell."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Workers:
@@ -92,8 +117,10 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
 
     def _start(self, count: int) -> ProcessPoolExecutor:
-        with _one_thread_each():
-            pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+        with _as_children():
+            pool = ProcessPoolExecutor(
+                count, mp_context=get_context("spawn"), initializer=_end_with_parent
+            )
             for future in [pool.submit(os.getpid) for _ in range(count)]:
                 future.result()
         return pool
