@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -78,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sign that the locale lacks is shown as "?"
+            stream.reconfigure(errors="replace")
     arguments = parser().parse_args(argv)
     try:
         if arguments.command == "eval":
@@ -97,6 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `bench list | head`
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder that may not be read or written
+        where = f": {error.filename}" if error.filename else ""
+        print(f"bench: the system says: {error.strerror or error}{where}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(
             "bench: stopped; what was finished is kept: run the same command to go on",

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
+import os
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError
-from bench.options import parse_settings
+from bench.options import parse_settings, resolve
 from bench.registry import plugin
+
+if TYPE_CHECKING:
+    from bench.results import Result
 
 
 def _names(text: str) -> list[str]:
@@ -23,10 +31,13 @@ def _check(arguments: argparse.Namespace) -> list[str]:
     names = _names(arguments.tokenizer)
     if not names:
         raise UserError("bench eval wants the name of a tokenizer; see `bench list tokenizers`")
+    settings = parse_settings(arguments.settings)
     for name in names:
-        plugin("tokenizers", name)
-    if arguments.batch_seconds <= 0:
+        resolve(plugin("tokenizers", name), settings)
+    if not 0 < arguments.batch_seconds < math.inf:
         raise UserError("--batch-seconds wants a number above 0")
+    if arguments.seed < 0:
+        raise UserError("--seed wants a number from 0 up")
     if arguments.threads is not None and arguments.threads < 1:
         raise UserError("--threads wants a number from 1 up")
     try:
@@ -36,8 +47,40 @@ def _check(arguments: argparse.Namespace) -> list[str]:
     return names
 
 
+@contextlib.contextmanager
+def _output_is_ours() -> Iterator[None]:
+    """What plugins and their libraries print meanwhile goes to standard error."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file behind it, as in a test or a notebook
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(number)
+    try:
+        os.dup2(2, number)  # C libraries and child processes too
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, number)
+        os.close(kept)
+
+
 def evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate each tokenizer named; 1 if any utterance failed anywhere, else 0."""
+    if not arguments.json:
+        return _evaluate(arguments)[1]
+    with _output_is_ours():
+        results, status = _evaluate(arguments)
+    shown = [result.model_dump(mode="json") for result in results]
+    json.dump(shown[0] if len(shown) == 1 else shown, sys.stdout)
+    print()
+    return status
+
+
+def _evaluate(arguments: argparse.Namespace) -> tuple[list[Result], int]:
     names = _check(arguments)
     settings = parse_settings(arguments.settings)
     warnings.filterwarnings("ignore")  # third parties' deprecations say nothing to a user
@@ -50,10 +93,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from bench.run import Pass
     from bench.show import WIDTH, show
     from bench.suites.load import load_suite
-    from bench.write import write_run
+    from bench.write import make_folder, write_run
 
     console = stderr_console()
-    results, status = [], 0
+    results: list[Result] = []
+    status = 0
     for name in names:
         start = time.perf_counter()
         where = device.resolve(arguments.device)
@@ -65,10 +109,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
             tracks=_names(arguments.tracks),
             metrics=_names(arguments.metrics),
         )
+        folder = Path(arguments.out) / suite.name / plan.variant
+        make_folder(folder)
         bars = Bars(console)
         console.print(
             f"{plan.variant} on {suite.name} {suite.version}: {len(suite.items)} utterances, "
-            f"{where}, {arguments.threads or device.workers()} workers"
+            f"{where}, {arguments.threads or device.workers()} workers",
+            markup=False,
         )
         with bars.live():
             measured = Pass(
@@ -81,7 +128,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
                 threads=arguments.threads,
             ).run()
         measured.seconds["total"] = time.perf_counter() - start
-        folder = Path(arguments.out) / suite.name / plan.variant
         result = write_run(measured, folder, where=where, seed=arguments.seed)
         results.append(result)
         status |= bool(result.failures)
@@ -92,8 +138,4 @@ def evaluate(arguments: argparse.Namespace) -> int:
                 out if out.is_terminal else Console(width=WIDTH, highlight=False),
                 str(folder),
             )
-    if arguments.json:
-        shown = [result.model_dump(mode="json") for result in results]
-        json.dump(shown[0] if len(shown) == 1 else shown, sys.stdout, ensure_ascii=False)
-        print()
-    return status
+    return results, status

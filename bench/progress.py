@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -84,7 +85,7 @@ class Bars:
                 )
 
     def warn(self, message: str) -> None:
-        self._console.print(f"[yellow]warning:[/yellow] {message}")
+        self._console.print(f"[yellow]warning:[/yellow] {escape(message)}")
 
     @contextmanager
     def live(self) -> Iterator[None]:

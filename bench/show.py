@@ -6,6 +6,7 @@ from collections import Counter
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.results import Result, Row
@@ -39,8 +40,8 @@ def show(result: Result, console: Console, folder: str) -> None:
     """Print the table, then the failures by stage and where the files lie."""
     t, s = result.tokenizer, result.suite
     table = Table(
-        title=f"{t.variant} on {s.name} {s.version}: {s.utterances} utterances, "
-        f"{s.seconds / 60:.1f} minutes",
+        title=escape(f"{t.variant} on {s.name} {s.version}: {s.utterances} utterances, ")
+        + f"{s.seconds / 60:.1f} minutes",
         title_justify="left",
         title_style="bold",
         box=SIMPLE_HEAD,
@@ -50,7 +51,9 @@ def show(result: Result, console: Console, folder: str) -> None:
     )
     table.add_column("metric", no_wrap=True)
     for name in ("value", "95 % interval", "original", "difference (95 %)", "n"):
-        table.add_column(name, justify="right", no_wrap=True)
+        # On a narrow terminal the ranges take two lines; no figure is cut.
+        ranges = name in ("95 % interval", "difference (95 %)")
+        table.add_column(name, justify="right", no_wrap=not ranges, overflow="fold")
     notes: dict[str, list[str]] = {}
     clustered = Counter[str]()
     for track, rows in result.tracks.items():
@@ -70,22 +73,22 @@ def show(result: Result, console: Console, folder: str) -> None:
             clustered[row.clusters] += row.n > 0
             if row.note:
                 notes.setdefault(row.note, []).append(name)
-    console.print(table)
+    console.print(table, crop=False)
     if clustered["utterance"]:
         console.print(
             "* too few speakers for an interval over speakers: it holds for these speakers only"
         )
     for note, names in notes.items():
-        console.print(f"{', '.join(names)}: {note}", soft_wrap=True)
+        console.print(f"{', '.join(names)}: {note}", soft_wrap=True, markup=False)
     if result.failures:
         console.print(f"[yellow]{len(result.failures)} failures[/yellow], listed in result.json:")
         for (stage, reason), count in Counter(
             (f.stage, f.reason) for f in result.failures
         ).most_common(8):
-            console.print(f"  {count} × {stage}: {reason}", soft_wrap=True)
+            console.print(f"  {count} × {stage}: {reason}", soft_wrap=True, markup=False)
     spent = result.timing
     console.print(
         f"[dim]{spent['work']:.0f} s of work: encode {spent['encode']:.0f}, "
         f"decode {spent['decode']:.0f}, judges {spent['judges']:.0f}, "
-        f"metrics {spent['metrics']:.0f} (side by side). Files in {folder}[/dim]"
+        f"metrics {spent['metrics']:.0f} (side by side). Files in {escape(folder)}[/dim]"
     )

@@ -42,9 +42,19 @@ PACKAGES = (
 )
 
 
+def make_folder(folder: Path) -> None:
+    """UserError where it cannot be made (no right to write, a name that is too long)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}): choose another --out"
+        ) from error
+
+
 def atomically(path: Path, write: Callable[[Path], None]) -> None:
     """`write` to a file beside `path`, then put it in place; UserError on a full disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(scratch)
