@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from bench.contracts import Samples, TokenizerInfo, Tokens
+from bench.contracts import Batching, Family, Samples, TokenizerInfo, Tokens
 from bench.errors import ContractError, UserError
 
 SLACK_SECONDS = 0.25  # by how much a fixed-rate tokenizer's audio may differ in length
@@ -20,11 +21,20 @@ def check_info(info: Any) -> TokenizerInfo:
             "the tokenizer's `info` is not a TokenizerInfo; see docs/add-a-tokenizer.md"
         )
     problems = {
-        "sample_rate must be 1 Hz or more": info.sample_rate >= 1,
+        f"family must be one of {', '.join(get_args(Family))}": info.family in get_args(Family),
+        f"batching must be one of {', '.join(get_args(Batching))}": info.batching
+        in get_args(Batching),
+        "sample_rate must be whole, and 1 Hz or more": info.sample_rate >= 1
+        and info.sample_rate == int(info.sample_rate),
         "streams must not be empty": len(info.streams) > 0,
         "every vocabulary must be 1 or more": all(s.vocabulary >= 1 for s in info.streams),
         "stream names must differ": len({s.name for s in info.streams}) == len(info.streams),
-        "side_info_bits must not be negative": info.side_info_bits >= 0,
+        "no stream may be called 'utterance' or 'seconds'": not {"utterance", "seconds"}
+        & {s.name for s in info.streams},
+        "rates must be above 0, or None": all(
+            s.rate is None or 0 < s.rate < math.inf for s in info.streams
+        ),
+        "side_info_bits must be a number from 0 up": 0 <= info.side_info_bits < math.inf,
     }
     for problem, fine in problems.items():
         if not fine:

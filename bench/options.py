@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -36,7 +37,13 @@ def resolve(plugin: Plugin, settings: Mapping[str, str]) -> dict[str, Any]:
         for name, p in inspect.signature(plugin.module.load).parameters.items()
         if p.kind is p.KEYWORD_ONLY and name not in _RESERVED
     }
-    hints = typing.get_type_hints(plugin.module.load)
+    try:
+        hints = typing.get_type_hints(plugin.module.load)
+    except (NameError, TypeError) as error:
+        raise UserError(
+            f"{plugin.name}: the annotations of its `load` cannot be read ({error}); annotate "
+            "with int, float, bool, str or Literal[...]"
+        ) from error
     for key in settings:
         if key not in parameters:
             raise UserError(
@@ -50,6 +57,11 @@ def resolve(plugin: Plugin, settings: Mapping[str, str]) -> dict[str, Any]:
             raise UserError(f"{plugin.name} needs --set {name}=...")
         else:
             options[name] = parameter.default
+        if not isinstance(options[name], str | int | float | bool | None):
+            raise UserError(
+                f"{plugin.name}: option {name} is {options[name]!r}; options are numbers, true or "
+                "false, and text"
+            )
     return options
 
 
@@ -68,9 +80,12 @@ def _convert(plugin: str, key: str, text: str, hint: Any) -> Any:
             return text.lower() in _TRUE
         if kind in (int, float, str):
             try:
-                return kind(text)
+                value = kind(text)
             except ValueError:
                 continue
+            if kind is float and not math.isfinite(value):
+                continue
+            return value
     wanted = " or ".join(getattr(k, "__name__", str(k)) for k in kinds)
     raise UserError(f"{plugin}: {key} wants {wanted}, not '{text}'")
 

@@ -54,7 +54,7 @@ def _order(task: str) -> int:
 def choose_metrics(names: Sequence[str]) -> tuple[list[Metric], set[str] | None]:
     """Metrics by plugin or row name; all by default. Rows: None means every row."""
     found = registry.plugins("metrics")
-    loaded = {name: plugin.module.load() for name, plugin in found.items()}
+    loaded = {name: plugin.load() for name, plugin in found.items()}
     loaded = dict(sorted(loaded.items(), key=lambda m: (_order(m[1].info.task), m[0])))
     if not names:
         return list(loaded.values()), None
@@ -80,7 +80,7 @@ def choose_metrics(names: Sequence[str]) -> tuple[list[Metric], set[str] | None]
 def load_judge(plan: Plan, name: str, device: str) -> None:
     """Put judge `name` into the plan, or the reason why it is absent."""
     try:
-        plan.judges[name] = registry.plugin("judges", name).module.load(device=device, threads=1)
+        plan.judges[name] = registry.plugin("judges", name).load(device=device, threads=1)
     except WeightsUnavailable as lack:
         plan.absent[name] = f"weights not available; get them with: {lack.command}"
     except ImportError as lack:
@@ -99,20 +99,23 @@ def make_plan(
     plugin = registry.plugin("tokenizers", name)
     options = resolve(plugin, settings)
     chosen_tracks = choose_tracks(tracks)
-    chosen_metrics, rows = choose_metrics(metrics) if "resynthesis" in chosen_tracks else ([], None)
+    chosen_metrics, rows = choose_metrics(metrics)
+    if "resynthesis" not in chosen_tracks:
+        chosen_metrics = []
     try:
-        tokenizer = plugin.module.load(device=device, **options)
+        tokenizer = plugin.load(device=device, **options)
     except ImportError as error:
         raise UserError(
             f"tokenizer '{name}' needs a package that is not installed ({error}); "
             "run `bench doctor` for the command that installs it"
         ) from error
-    info = check_info(tokenizer.info)
+    info = check_info(getattr(tokenizer, "info", None))
     source = plugin.source_file
     identity = {
         "tokenizer": name,
         "options": {k: v for k, v in options.items() if k not in NOT_IDENTITY},
         "rate": info.sample_rate,
+        "device": device,
         "code": hashlib.sha256(source.read_bytes()).hexdigest() if source else "",
     }
     plan = Plan(

@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import inspect
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,14 +37,31 @@ class Plugin:
     @cached_property
     def module(self) -> Any:
         """The imported plugin; heavy imports still wait for `load`."""
+        who = f"{self.kind[:-1]} '{self.name}' ({self.origin})"
         try:
             if self.entry is not None:
-                return self.entry.load()
-            return importlib.import_module(f"bench.{self.kind}.{self.name}")
+                made = self.entry.load()
+            else:
+                made = importlib.import_module(f"bench.{self.kind}.{self.name}")
         except ImportError as error:
             raise UserError(
-                f"{self.kind[:-1]} '{self.name}' ({self.origin}) cannot be imported: {error}; "
-                "run `bench doctor` to see what is missing"
+                f"{who} cannot be imported: {error}; run `bench doctor` to see what is missing"
+            ) from error
+        except Exception as error:
+            raise UserError(f"{who} cannot be imported: {told(error)}") from error
+        if not callable(getattr(made, "load", None)):
+            raise UserError(f"{who} has no function `load`; see docs/add-a-tokenizer.md")
+        return made
+
+    def load(self, **options: Any) -> Any:
+        """What the plugin's `load` returns; UserError where it fails (ImportError passes)."""
+        try:
+            return self.module.load(**options)
+        except (UserError, ImportError):
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{self.kind[:-1]} '{self.name}' ({self.origin}) cannot be loaded: {told(error)}"
             ) from error
 
     @cached_property
@@ -53,16 +71,28 @@ class Plugin:
             return self.path
         try:
             return Path(inspect.getfile(self.module))
-        except TypeError:
-            file = inspect.getsourcefile(type(self.module))
+        except TypeError:  # an object, not a module
+            file = inspect.getsourcefile(inspect.unwrap(self.module.load))
             return Path(file) if file else None
 
     def summary(self) -> str:
         """First line of the plugin's docstring, read without importing it."""
         if self.path is None:
             return f"from {self.origin}"
-        text = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        try:
+            text = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        except (SyntaxError, ValueError) as error:
+            return f"cannot be read: {told(error)}"
         return text.split("\n", 1)[0]
+
+
+def told(error: Exception) -> str:
+    """An exception on one line, with the place where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        where = ""  # the message tells it
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 def _folder(kind: str) -> Path | None:
