@@ -33,7 +33,11 @@ def reason_of(error: Exception) -> str:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "out of memory" in str(error).lower()
+    )
 
 
 def robustly(
@@ -46,7 +50,7 @@ def robustly(
     """
     try:
         return dict(zip(batch, call(batch), strict=True))
-    except (UserError, MemoryError):
+    except UserError:
         raise
     except Exception as error:
         if len(batch) == 1:
@@ -92,8 +96,9 @@ class Codec:
 
     def row(self, index: int) -> str:
         """The store's key of an utterance: its file's bytes, and the text a tokenizer may read."""
-        text = self.originals.items[index].utterance.text or ""
-        return f"{self.originals.content[index]}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        text = self.originals.items[index].utterance.text
+        told = "none" if text is None else hashlib.sha256(text.encode()).hexdigest()[:12]
+        return f"{self.originals.content[index]}:{told}"
 
     def plan(self) -> tuple[list[list[int]], list[list[int]]]:
         """Batches of indices: first those that give the delay, then the rest."""
@@ -129,6 +134,9 @@ class Codec:
         rate = self.info.sample_rate
         clips = [self.originals.at(i, rate) for i in part]
         texts = [self.originals.items[i].utterance.text for i in part]
+        if self.info.batching == "equal-length" and len({len(clip) for clip in clips}) > 1:
+            # Recordings of one length at 16 kHz may differ by a sample at the tokenizer's rate.
+            return [result for i in part for result in self._encode_batch([i])]
         made = check_count(
             self.tokenizer.encode(AudioBatch.of(clips, rate, texts)), len(part), "encode"
         )

@@ -36,6 +36,8 @@ class Originals:
                 data = item.read_bytes()
                 self.content[index] = hashlib.sha256(data).hexdigest()[:32]
                 samples = self.at(index, audio.RATE)
+                if samples.size == 0:  # a few samples of a higher rate
+                    raise ItemFailure("audio is empty")
             except ItemFailure as failure:
                 self.failures[index] = str(failure)
                 continue
