@@ -80,6 +80,8 @@ class Pass:
             for batch in rest:
                 self._add_codec(batch, self._judge_resynthesis)
             for batch in first + rest:
+                self._expect(ORIGINAL, batch)
+                self._expect(RESYNTHESIS, batch)
                 self._judge(ORIGINAL, batch, self._original)
             with _torch_settings(self.threads):
                 self.scheduler.run()
@@ -108,6 +110,8 @@ class Pass:
         def task() -> None:
             ready = self.codec.process(batch)
             self.reporter.done("encode and decode", seconds)
+            for stage, lost in self._stages(RESYNTHESIS, sorted({*batch} - {*ready})).items():
+                self.reporter.done(stage, lost)
             then(ready)
 
         self.scheduler.add("codec", task)
@@ -121,10 +125,8 @@ class Pass:
         if not ready:
             return
         self._judge(RESYNTHESIS, ready, self.codec.resynthesis)
-        if self.comparing.tasks:
-            tasks = set(self.comparing.tasks.values())
-            part = [i for i in ready if tasks & self.suite.items[i].tasks]
-            self.reporter.total(STAGE, self._heard(part))
+        part = self._of_tasks(set(self.comparing.tasks.values()), ready)
+        if part:
             self.scheduler.add(STAGE, partial(self._compare, part), limit=self.threads)
 
     def _compare(self, part: list[int]) -> None:
@@ -137,16 +139,38 @@ class Pass:
     # ----------------------------------------------------------------------------------- judges
     def _judge(self, side: str, batch: list[int], sound: Callable[[int], Samples]) -> None:
         for name, judging in self.judging.items():
-            tasks = {m.info.task for m in self.plan.metrics if name in m.info.judges}
-            part = [i for i in batch if tasks & self.suite.items[i].tasks]
+            part = self._of_tasks(self._tasks(name), batch)
             if part:
-                self.reporter.total(f"{name}, {side}", self._heard(part))
-                info = judging.judge.info
                 self.scheduler.add(
                     f"judge:{name}",
-                    partial(judging.process, side, part, sound),
-                    limit=self.threads if info.concurrent else 1,
+                    partial(self._judge_part, judging, side, part, sound),
+                    limit=self.threads if judging.judge.info.concurrent else 1,
                 )
+
+    def _judge_part(
+        self, judging: Judging, side: str, part: list[int], sound: Callable[[int], Samples]
+    ) -> None:
+        judging.process(side, part, sound)
+        self.reporter.done(f"{judging.name}, {side}", self._heard(part))
+
+    # --------------------------------------------------------------------------------- progress
+    def _expect(self, side: str, batch: list[int]) -> None:
+        for stage, seconds in self._stages(side, batch).items():
+            self.reporter.total(stage, seconds)
+
+    def _stages(self, side: str, batch: list[int]) -> dict[str, float]:
+        """Stage → seconds of originals in `batch` that it deals with."""
+        tasks = {f"{name}, {side}": self._tasks(name) for name in self.judging}
+        if side == RESYNTHESIS:
+            tasks[STAGE] = set(self.comparing.tasks.values())
+        parts = {stage: self._of_tasks(names, batch) for stage, names in tasks.items()}
+        return {stage: self._heard(part) for stage, part in parts.items() if part}
+
+    def _tasks(self, judge: str) -> set[str]:
+        return {m.info.task for m in self.plan.metrics if judge in m.info.judges}
+
+    def _of_tasks(self, tasks: set[str], batch: list[int]) -> list[int]:
+        return [i for i in batch if tasks & self.suite.items[i].tasks]
 
     def _original(self, index: int) -> Samples:
         return self.originals.at(index, audio.RATE)
