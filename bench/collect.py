@@ -33,7 +33,7 @@ def collect(measured: Measured) -> tuple[list[Record], list[Failure], list[Spec]
         records += _rates(measured)
         size = len(measured.suite.items)
         specs += [Spec("tokens", row, size) for row in RATE_ROWS]
-    failures.sort(key=lambda f: (f.track, f.stage, f.utterance))
+    failures.sort(key=lambda f: (f.track, f.stage, f.utterance, f.reason))
     return records, failures, specs
 
 
@@ -76,7 +76,7 @@ def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Fail
     if any(name in measured.plan.absent for name in metric.info.judges):
         return [], []
     if hasattr(metric, "trials"):
-        return _trials(measured, metric), []
+        return _trials(measured, metric)
     records: list[Record] = []
     failures: list[Failure] = []
     for index in _expected(measured, metric):
@@ -84,19 +84,15 @@ def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Fail
         try:
             sums = _sums(measured, metric, index)
         except ItemFailure as failure:
-            failures.append(
-                Failure(
-                    track="resynthesis",
-                    utterance=utterance.id,
-                    stage=f"metric:{metric.info.name}",
-                    reason=str(failure),
-                )
-            )
+            failures.append(_failure(metric, utterance, str(failure)))
             continue
         if sums is None:
             continue
         for row in metric.info.rows:
-            if not measured.plan.chosen(row.name) or row.name not in sums:
+            if not measured.plan.chosen(row.name):
+                continue
+            if row.name not in sums:
+                failures.append(_failure(metric, utterance, f"metric gave no '{row.name}'"))
                 continue
             own, base = sums[row.name]
             records.append(
@@ -111,6 +107,11 @@ def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Fail
                 )
             )
     return records, failures
+
+
+def _failure(metric: Metric, utterance: Utterance, reason: str) -> Failure:
+    stage = f"metric:{metric.info.name}"
+    return Failure(track="resynthesis", utterance=utterance.id, stage=stage, reason=reason)
 
 
 Pair = tuple[tuple[float, float], tuple[float, float] | None]
@@ -137,14 +138,14 @@ def _sums(measured: Measured, metric: Metric, index: int) -> dict[str, Pair] | N
     try:
         own = checked(metric.score(utterance, original, resynthesis))
         base = checked(metric.score(utterance, original, original))
+        return {
+            name: ((float(v[0]), float(v[1])), (float(base[name][0]), float(base[name][1])))
+            for name, v in own.items()
+        }
     except ItemFailure:
         raise
     except Exception as error:  # a plugin's bug is this utterance's failure, not the run's end
         raise ContractError(reason_of(error)) from error
-    return {
-        name: ((float(v[0]), float(v[1])), (float(base[name][0]), float(base[name][1])))
-        for name, v in own.items()
-    }
 
 
 def _perfect(identity: float | None, denominator: float) -> tuple[float, float] | None:
@@ -161,34 +162,41 @@ def _judged(measured: Measured, metric: Metric, side: str, index: int) -> Judged
     return Judged(outputs=outputs)
 
 
-def _trials(measured: Measured, metric: Any) -> list[Record]:
+def _trials(measured: Measured, metric: Any) -> tuple[list[Record], list[Failure]]:
     """Verification: original enrolment against the resynthesis (and, for reference, original)."""
     index_of = {measured.utterance(i).id: i for i in _expected(measured, metric)}
     row = metric.info.rows[0]
     if not measured.plan.chosen(row.name):
-        return []
+        return [], []
     records = []
+    failed: dict[str, Failure] = {}
     for trial in metric.trials([measured.utterance(i) for i in index_of.values()]):
         enrol = _judged(measured, metric, ORIGINAL, index_of[trial.enrol])
         original = _judged(measured, metric, ORIGINAL, index_of[trial.test])
         resynthesis = _judged(measured, metric, RESYNTHESIS, index_of[trial.test])
         if enrol is None or original is None or resynthesis is None:
             continue
+        utterance = measured.utterance(index_of[trial.test])
+        try:
+            own, base = metric.similarity(enrol, resynthesis), metric.similarity(enrol, original)
+        except ItemFailure as failure:
+            failed[utterance.id] = _failure(metric, utterance, str(failure))
+            continue
         records.append(
             _record(
                 "resynthesis",
                 row.name,
-                measured.utterance(index_of[trial.test]),
+                utterance,
                 enrolment=trial.enrol,
                 target=trial.target,
                 denominator=1.0,
                 enrolment_speaker=measured.utterance(index_of[trial.enrol]).speaker,
-                numerator=metric.similarity(enrol, resynthesis),
-                reference_numerator=metric.similarity(enrol, original),
+                numerator=own,
+                reference_numerator=base,
                 reference_denominator=1.0,
             )
         )
-    return records
+    return records, list(failed.values())
 
 
 def _specs(measured: Measured, metric: Metric) -> list[Spec]:
