@@ -37,11 +37,20 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cache folder {path.parent} cannot be made ({error.strerror}): "
+                "choose another --out"
+            ) from error
         self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+        try:
+            db = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            raise UserError(f"cache file {self.path} cannot be opened: {error}") from error
         try:
             with db:
                 db.execute(

@@ -174,6 +174,8 @@ def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
             raise UserError(f"{path}: utterance '{name}' has no {column}")
     file = None
     if row.get("data") is None:
+        if not _text(row.get("file")):
+            raise UserError(f"{path}: utterance '{name}' has no file")
         file = Path(str(row["file"]))
         if not row.get("outside"):
             root = path.parent.resolve()
@@ -183,7 +185,12 @@ def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
                     f"{path}: the file of utterance '{name}' leaves the manifest's folder; "
                     "use paths below that folder"
                 )
-    seconds = float(row.get("seconds") or 0.0) or _seconds(file, row.get("data"))
+    try:
+        seconds = float(row.get("seconds") or 0.0) or _seconds(file, row.get("data"))
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{path}: utterance '{name}' has seconds '{row['seconds']}', which is no number"
+        ) from None
     affect = _text(row.get("affect"))
     utterance = Utterance(
         id=name,
