@@ -78,7 +78,7 @@ class Failure(Closed):
 
     track: str
     utterance: str
-    stage: str = Field(description="encode, decode, judge:<name> or metric:<name>")
+    stage: str = Field(description="load, encode, decode, judge:<name> or metric:<name>")
     reason: str
 
 

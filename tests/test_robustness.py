@@ -288,6 +288,19 @@ def test_a_row_that_cannot_be_is_named(row, sentence, capsys, tmp_path):
     assert sentence in capsys.readouterr().err
 
 
+def test_cells_of_a_csv_file_are_taken_as_they_stand(tmp_path):
+    (tmp_path / "suite.yaml").write_text("name: a\nversion: '1'\nmanifest: m.csv\n")
+    header = "utterance,file,language,speaker,text,affect,tasks,seconds,split\n"
+    rows = "001,x.flac,en,07,null,,,2.5,\n1,y.flac,en,7,,calm,signal;quality,,test\n"
+    (tmp_path / "m.csv").write_text(header + rows)
+    first, second = load_suite(str(tmp_path / "suite.yaml")).items
+    assert (first.utterance.id, first.utterance.speaker) == ("001", "07")
+    assert (first.utterance.text, first.utterance.affect) == ("null", None)
+    assert first.tasks == {"signal", "speaker", "transcription", "quality"}
+    assert (second.utterance.id, second.utterance.text) == ("1", None)
+    assert second.tasks == {"signal", "quality"}
+
+
 @pytest.fixture(scope="module")
 def chatty(tmp_path_factory, testkit) -> Path:
     """A plugin that prints, from Python and from below it, and fails with markup in the reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections import Counter
@@ -104,7 +105,8 @@ def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory() as scratch:  # `datasets` writes an Arrow copy somewhere
         try:
-            table = reader(str(manifest), cache_dir=scratch, keep_in_memory=True)
+            options = _as_text(manifest) if manifest.suffix == ".csv" else {}
+            table = reader(str(manifest), cache_dir=scratch, keep_in_memory=True, **options)
         except Exception as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             if "no data" in reason:
@@ -116,7 +118,20 @@ def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
                 f"{manifest} lacks the column '{missing[0]}'; a manifest has "
                 f"{', '.join(REQUIRED)} and may have {', '.join(OPTIONAL)}"
             )
-        return list(table.to_list())
+        rows = list(table.to_list())
+    if manifest.suffix == ".csv":  # which knows no other way to say "none"
+        rows = [{name: None if cell == "" else cell for name, cell in r.items()} for r in rows]
+    return rows
+
+
+def _as_text(manifest: Path) -> dict[str, Any]:
+    """How to read a CSV file as it stands: "001" is no number, and "null" may be a transcript."""
+    from datasets import Features, Value
+
+    with manifest.open(newline="", encoding="utf-8") as file:
+        names = next(csv.reader(file), [])
+    features = Features({name: Value("string") for name in names})
+    return {"features": features, "keep_default_na": False}
 
 
 def _hub_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
