@@ -69,14 +69,17 @@ class Store:
             return self._open()
 
     def get(self, key: str) -> bytes | None:
-        """The value, or None where it is absent or its checksum is wrong."""
+        """The value, or None where it is absent or its checksum is wrong; UserError where
+        the file's own structure is damaged."""
         with self._lock:
             try:
                 row = self._db.execute(
                     "SELECT checksum, value FROM entry WHERE key = ?", (key,)
                 ).fetchone()
-            except sqlite3.DatabaseError:
+            except sqlite3.OperationalError:
                 return None
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(error) from error
         if row is None or zlib.crc32(row[1]) != row[0]:
             return None
         return bytes(row[1])
@@ -91,9 +94,14 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if _is_full(error):
                     raise _full(self.path) from error
-                raise UserError(
-                    f"cache file {self.path} cannot be written ({error}): delete it and run again"
-                ) from error
+                if isinstance(error, sqlite3.OperationalError):  # locked, read-only
+                    raise UserError(
+                        f"cache file {self.path} cannot be written ({error}): run again"
+                    ) from error
+                raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> UserError:
+        return UserError(f"cache file {self.path} is damaged ({error}): delete it and run again")
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those keys that have no sound value, in order."""

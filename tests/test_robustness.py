@@ -26,6 +26,7 @@ from bench.plan import make_plan
 from bench.progress import Quiet
 from bench.registry import Plugin
 from bench.run import Pass
+from bench.store import Store
 from bench.suites.load import load_suite
 from tests.conftest import ROOT, bench, speech, write_suite
 
@@ -299,6 +300,19 @@ def test_cells_of_a_csv_file_are_taken_as_they_stand(tmp_path):
     assert first.tasks == {"signal", "speaker", "transcription", "quality"}
     assert (second.utterance.id, second.utterance.text) == ("1", None)
     assert second.tasks == {"signal", "quality"}
+
+
+def test_a_cache_file_damaged_in_its_structure_is_one_sentence(tmp_path):
+    path = tmp_path / "s.sqlite"
+    store = Store(path)
+    store.put({f"{n:04d}": bytes(3000) for n in range(400)})
+    store.close()
+    data = bytearray(path.read_bytes())
+    for at in range(4096, len(data), 4096):
+        data[at : at + 200] = b"w" * 200
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="damaged .* delete it and run again"):
+        Store(path).get("0007")
 
 
 @pytest.fixture(scope="module")
