@@ -311,7 +311,7 @@ def test_a_cache_file_damaged_in_its_structure_is_one_sentence(tmp_path):
     for at in range(4096, len(data), 4096):
         data[at : at + 200] = b"w" * 200
     path.write_bytes(data)
-    with pytest.raises(UserError, match="damaged .* delete it and run again"):
+    with pytest.raises(UserError, match=r"damaged .* delete it and run again"):
         Store(path).get("0007")
 
 
