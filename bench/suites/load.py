@@ -13,7 +13,16 @@ from typing import Any
 from bench import audio
 from bench.contracts import Samples, Utterance
 from bench.errors import ItemFailure, UserError
-from bench.suites.schema import OPTIONAL, REQUIRED, TASKS, Hub, SuiteFile, read_suite, suite_path
+from bench.suites import hub
+from bench.suites.schema import (
+    OPTIONAL,
+    REQUIRED,
+    TASKS,
+    SuiteFile,
+    as_text,
+    read_suite,
+    suite_path,
+)
 
 _COMMON_LABELS = {"", "none", "nan", "null"}
 
@@ -65,8 +74,9 @@ def load_suite(name: str, *, limit: int | None = None, split: str | None = None)
     path = suite_path(name)
     spec = read_suite(path)
     wanted = split or spec.split
-    rows = _manifest_rows(path, spec) if spec.manifest else _hub_rows(path, spec)
-    items = [_item(path, spec, row) for row in rows if str(row.get("split") or wanted) == wanted]
+    rows = _manifest_rows(path, spec) if spec.manifest else hub.rows(path, spec.corpora)
+    rows = [row for row in rows if (as_text(row.get("split")) or spec.split) == wanted]
+    items = [_item(path, spec, row) for row in rows]
     _check_unique(path, items)
     if not items:
         raise UserError(f"{path}: no utterance has split '{wanted}'")
@@ -94,7 +104,7 @@ def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
     disable_progress_bars()
     readers = {
         ".parquet": Dataset.from_parquet,
-        ".csv": Dataset.from_csv,
+        ".csv": _read_csv,
         ".jsonl": Dataset.from_json,
         ".json": Dataset.from_json,
     }
@@ -112,6 +122,8 @@ def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
             if "no data" in reason:
                 reason = "it has no rows"
             raise UserError(f"{manifest} cannot be read: {reason}") from error
+        if not len(table):
+            raise UserError(f"{manifest} cannot be read: it has no rows")
         missing = [c for c in REQUIRED if c not in table.column_names]
         if missing:
             raise UserError(
@@ -134,62 +146,25 @@ def _as_text(manifest: Path) -> dict[str, Any]:
     return {"features": features, "keep_default_na": False}
 
 
-def _hub_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
-    return [row for hub in spec.corpora for row in _one_hub(path, hub)]
+def _read_csv(manifest: str, **options: Any) -> Any:
+    """Every cell as it is written ("007" and "None" too); an empty one is None."""
+    import pandas as pd
+    from datasets import Dataset
 
-
-def _one_hub(path: Path, hub: Hub) -> list[dict[str, Any]]:
-    from datasets import Audio, load_dataset
-
-    source = hub.dataset
-    if (path.parent / source).exists():
-        source = str(path.parent / source)
-    try:
-        table = load_dataset(source, hub.config, split=hub.split, revision=hub.revision)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"data set '{hub.dataset}' cannot be loaded: {reason}; fetch it where a hub can be "
-            f"reached with `hf download --repo-type dataset {hub.dataset}`"
-        ) from error
-    sound = hub.columns.get("audio", "audio")
-    if sound not in table.column_names:
-        raise UserError(f"data set '{hub.dataset}' has no column '{sound}': set columns.audio")
-    table = table.cast_column(sound, Audio(decode=False))
-    rows = []
-    for index, record in enumerate(table):
-        row = {name: record.get(column) for name, column in hub.columns.items()}
-        cell = record[sound]
-        row.update(
-            utterance=f"{hub.corpus}/{row.get('utterance') or index}",
-            corpus=hub.corpus,
-            language=hub.language,
-            split=None,
-            speaker=f"{hub.corpus}/{row.get('speaker') or 'unknown'}",
-            data=cell.get("bytes"),
-            file=cell.get("path"),
-            outside=True,
-        )
-        rows.append(row)
-    return rows
-
-
-def _text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):
-        return None
-    return str(value)
+    cells = pd.read_csv(manifest, dtype=str, keep_default_na=False, na_values=[""])
+    return Dataset.from_pandas(cells, preserve_index=False)
 
 
 def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
-    name = _text(row.get("utterance"))
+    name = as_text(row.get("utterance"))
     if not name:
         raise UserError(f"{path}: a row of the manifest has no utterance id")
-    for column in ("speaker", "language"):
-        if not _text(row.get(column)):
+    for column in ("speaker", "language", "file"):
+        if not as_text(row.get(column)) and (column != "file" or row.get("data") is None):
             raise UserError(f"{path}: utterance '{name}' has no {column}")
     file = None
     if row.get("data") is None:
-        if not _text(row.get("file")):
+        if not as_text(row.get("file")):
             raise UserError(f"{path}: utterance '{name}' has no file")
         file = Path(str(row["file"]))
         if not row.get("outside"):
@@ -201,19 +176,19 @@ def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
                     "use paths below that folder"
                 )
     try:
-        seconds = float(row.get("seconds") or 0.0) or _seconds(file, row.get("data"))
+        seconds = float(as_text(row.get("seconds")) or 0.0) or _seconds(file, row.get("data"))
     except (TypeError, ValueError):
         raise UserError(
             f"{path}: utterance '{name}' has seconds '{row['seconds']}', which is no number"
         ) from None
-    affect = _text(row.get("affect"))
+    affect = as_text(row.get("affect"))
     utterance = Utterance(
         id=name,
-        corpus=_text(row.get("corpus")) or spec.name,
+        corpus=as_text(row.get("corpus")) or spec.name,
         language=str(row["language"]),
         speaker=str(row["speaker"]),
         seconds=seconds,
-        text=_text(row.get("text")),
+        text=as_text(row.get("text")),
         affect=None if affect is None or affect.lower() in _COMMON_LABELS else affect,
     )
     given = row.get("tasks")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +27,9 @@ OPTIONAL = (
 )
 
 
+Column = Literal["audio", "utterance", "speaker", "seconds", "text", "affect", "tasks"]
+
+
 class Hub(BaseModel):
     """A data set of the hub (or of a local folder) that Hugging Face `datasets` loads."""
 
@@ -37,7 +40,7 @@ class Hub(BaseModel):
     revision: str | None = Field(None, description="commit of the data set; pin it")
     language: str = Field(description="ISO 639-1 code given to every utterance")
     corpus: str
-    columns: dict[str, str] = Field(
+    columns: dict[Column, str] = Field(
         default_factory=dict, description="manifest column → column of the data set"
     )
 
@@ -61,6 +64,13 @@ class SuiteFile(BaseModel):
         if bool(self.manifest) == bool(self.corpora):
             raise ValueError("give either `manifest` or `corpora`")
         return self
+
+
+def as_text(value: Any) -> str | None:
+    """A cell as text; None where it is empty or NaN."""
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    return str(value)
 
 
 def suite_path(name: str) -> Path:
