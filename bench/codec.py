@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -40,6 +41,13 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
+def _release() -> None:
+    """Give back what torch keeps of the device's memory, before a smaller batch is tried."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def robustly(
     call: Callable[[list[int]], Sequence[Out]], batch: list[int], warn: Callable[[str], None]
 ) -> dict[int, Out | Exception]:
@@ -58,6 +66,7 @@ def robustly(
         if _out_of_memory(error):
             warn(f"out of memory with {len(batch)} utterances: trying half as many")
             parts: Sequence[list[int]] = halves(batch)
+            _release()
         else:
             parts = [[index] for index in batch]
     done: dict[int, Out | Exception] = {}

@@ -68,6 +68,14 @@ def _output_is_ours() -> Iterator[None]:
         os.close(kept)
 
 
+def _folder(arguments: argparse.Namespace, suite: str, variant: str) -> Path:
+    """Where the files go; a quick look never takes the place of a whole run."""
+    if arguments.limit is not None:
+        suite = f"{suite}-limit{arguments.limit}"
+    folder = Path(arguments.out) / suite / variant
+    return folder / "partial" if arguments.tracks or arguments.metrics else folder
+
+
 def evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate each tokenizer named; 1 if any utterance failed anywhere, else 0."""
     if not arguments.json:
@@ -109,7 +117,7 @@ def _evaluate(arguments: argparse.Namespace) -> tuple[list[Result], int]:
             tracks=_names(arguments.tracks),
             metrics=_names(arguments.metrics),
         )
-        folder = Path(arguments.out) / suite.name / plan.variant
+        folder = _folder(arguments, suite.name, plan.variant)
         make_folder(folder)
         bars = Bars(console)
         console.print(

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import bench
 from bench.collect import collect
 from bench.errors import UserError
+from bench.options import NOT_IDENTITY
 from bench.results import (
     Artifact,
     Result,
@@ -140,7 +141,7 @@ def _tokenizer(measured: Measured) -> TokenizerResult:
     return TokenizerResult(
         name=info.name,
         variant=plan.variant,
-        options=plan.options,
+        options={k: v for k, v in plan.options.items() if k not in NOT_IDENTITY},
         family=info.family,
         sample_rate=info.sample_rate,
         streams=streams,

@@ -7,13 +7,13 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from tests.conftest import speech
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import audio
 from bench.batching import batches
 from bench.errors import ItemFailure
+from tests.conftest import speech
 
 
 def wav(samples: np.ndarray, rate: int = 16_000, **options: object) -> bytes:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import speech, write_suite
 
 from bench.plan import make_plan
 from bench.progress import Quiet
 from bench.run import Pass
 from bench.suites.load import load_suite
 from bench.write import write_run
+from tests.conftest import speech, write_suite
 
 
 def run(suite: Path, out: Path, name="identity", settings=None, metrics=("rms",), **options):
