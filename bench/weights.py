@@ -37,7 +37,7 @@ def fetch(name: str, files: Mapping[str, str], base: str, folder: str | None = N
         if not path.is_file():
             if folder:
                 raise UserError(f"{name}: {folder} lacks the file {file}")
-            _download(name, base + file, path, expected)
+            _download(name, base + file, path, expected, _command(place, files, base))
         elif sha256(path) != expected:
             raise UserError(
                 f"{name}: {path} is not the published file (its sha256 differs); delete it and "
@@ -46,8 +46,12 @@ def fetch(name: str, files: Mapping[str, str], base: str, folder: str | None = N
     return place
 
 
-def _download(name: str, address: str, path: Path, expected: str) -> None:
-    command = f"curl -L --create-dirs -o {path} {address}"
+def _command(place: Path, files: Mapping[str, str], base: str) -> str:
+    """What a person types to get all the files."""
+    return f"curl -L --create-dirs --output-dir {place} " + " ".join(f"-O {base}{f}" for f in files)
+
+
+def _download(name: str, address: str, path: Path, expected: str, command: str) -> None:
     try:
         with urllib.request.urlopen(address, timeout=30) as answer:
             data = answer.read()
