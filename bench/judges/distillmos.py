@@ -20,7 +20,7 @@ import numpy as np
 from bench.compat import ensure_torchaudio
 from bench.contracts import JudgeInfo, Judgement, Samples
 from bench.errors import ItemFailure
-from bench.judges._common import SAMPLE_RATE, Workers, check
+from bench.judges._common import SAMPLE_RATE, Workers, check, on
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ class DistillMos:
                 some = rows[start : start + CUDA_BATCH]
                 batch = torch.zeros(CUDA_BATCH, SEGMENT)
                 batch[: len(some)] = torch.from_numpy(np.stack(some))
-                scores.append(self._model(batch.to(self._device)).flatten()[: len(some)])
+                scores.append(self._model(on(batch, self._device)).flatten()[: len(some)])
         return torch.cat(scores).cpu() if scores else torch.zeros(0)
 
 

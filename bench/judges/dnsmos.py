@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.contracts import JudgeInfo, Judgement, Samples
 from bench.errors import UserError
-from bench.judges._common import SAMPLE_RATE, Workers, caught, check
+from bench.judges._common import SAMPLE_RATE, Workers, caught, check, on
 
 REVISION = 1
 SECONDS = 9.01
@@ -69,7 +69,7 @@ class Dnsmos:
 
         audio, starts = windows(audio)
         with torch.inference_mode():
-            wave = torch.from_numpy(audio).to(self._device)
+            wave = on(torch.from_numpy(audio), self._device)
             raw = self._p835(wave, starts).cpu().numpy().astype(np.float64)
         scores: Judgement = {
             name: float(np.polyval(polynomial, column).mean())

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from bench.contracts import JudgeInfo, Judgement, Samples
 from bench.errors import ItemFailure, UserError
-from bench.judges._common import SAMPLE_RATE, Workers, caught, check
+from bench.judges._common import SAMPLE_RATE, Workers, caught, check, on
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ class Resemblyzer:
 
         windows = torch.from_numpy(mel_windows(voiced(louder(audio))))
         with torch.inference_mode():
-            found = self._embed(windows.to(self._device)).cpu().numpy()
+            found = self._embed(on(windows, self._device)).cpu().numpy()
         mean = found.mean(axis=0)
         return {"embedding": (mean / np.linalg.norm(mean)).tolist()}
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from bench.contracts import JudgeInfo, Judgement, Samples
 from bench.errors import UserError, WeightsUnavailable
-from bench.judges._common import SAMPLE_RATE, Workers, caught, check
+from bench.judges._common import SAMPLE_RATE, Workers, caught, check, on
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,7 @@ class Utmos:
         check(audio)
         import torch
 
-        wave = torch.from_numpy(audio).float()[None, None].to(self._device)
+        wave = on(torch.from_numpy(audio).float()[None, None], self._device)
         domain = torch.zeros(1, dtype=torch.int, device=self._device)
         with torch.inference_mode():
             frames = self._model(wav=wave, domains=domain, judge_id=domain + LISTENER)
