@@ -137,6 +137,7 @@ def _evaluate(arguments: argparse.Namespace) -> tuple[list[Result], int]:
             ).run()
         measured.seconds["total"] = time.perf_counter() - start
         result = write_run(measured, folder, where=where, seed=arguments.seed)
+        measured.close()
         results.append(result)
         status |= bool(result.failures)
         if not arguments.json:

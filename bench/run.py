@@ -39,6 +39,13 @@ class Measured:
     def utterance(self, index: int) -> Utterance:
         return self.suite.items[index].utterance
 
+    def close(self) -> None:
+        """Close the caches, once the run's files are written."""
+        self.codec.close()
+        self.comparing.close()
+        for judging in self.judging.values():
+            judging.close()
+
 
 class Pass:
     """Wires the stages of one run to the scheduler."""

@@ -118,7 +118,7 @@ def _row(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
 
 def _verification(part: pd.DataFrame, spec: Spec, seed: int) -> Row:
     """Equal error rate of trials: no sums divide into it, so its interval is a bootstrap."""
-    from bench.metrics._eer import eer_interval
+    from bench.eer import eer_interval
 
     try:
         made = eer_interval(

@@ -43,7 +43,7 @@ def test_cuda_asked_for_where_there_is_none(capsys, tmp_path):
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("this machine has CUDA")
+        pytest.skip("this machine has CUDA: set CUDA_VISIBLE_DEVICES= to hide it")
     assert main(["eval", "mulaw", "--device", "cuda", "--out", str(tmp_path)]) == 2
     assert "sees no CUDA device" in capsys.readouterr().err
 
@@ -101,7 +101,7 @@ def test_wrong_suites(suite, manifest, sentence, capsys, tmp_path):
 
 def test_weights_that_are_not_the_published_ones_are_refused(capsys, tmp_path, data_dir):
     if not (data_dir / "lyra").is_dir():
-        pytest.skip("no Lyra weights here")
+        pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
     shutil.copytree(data_dir / "lyra", tmp_path / "lyra", copy_function=shutil.copyfile)
     with (tmp_path / "lyra" / "quantizer.tflite").open("ab") as file:
         file.write(b"x")

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
 from bench.contracts import Utterance
-from bench.metrics._eer import Trial, eer, eer_interval, trials
+from bench.eer import Trial, eer, eer_interval, trials
 
 
 def by_roc_curve(scores: np.ndarray, target: np.ndarray) -> float:

@@ -26,7 +26,7 @@ def tracked() -> list[str]:
     """Files under version control that are there; the checkout may be a plain copy: then skip."""
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        pytest.skip("not a git checkout")
+        pytest.skip("not a git checkout: clone the repository to compare with its files")
     return [f for f in done.stdout.split("\0") if f and (ROOT / f).is_file()]
 
 

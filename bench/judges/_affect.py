@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bench.contracts import Samples
 from bench.errors import ItemFailure
-from bench.metrics._f0 import track
+from bench.f0 import track
 
 RATE, HOP, WINDOW = 16_000, 160, 400
 CEPSTRA = 16

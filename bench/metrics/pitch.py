@@ -1,7 +1,7 @@
 """Pitch against the original: distance in cents (0 is best) and correlation (1 is best).
 
-F0 every 10 ms by the autocorrelation method of Boersma 1993 (`_f0`, 60 to 600 Hz), compared on the
-frames that are voiced in original and resynthesis alike, of which there must be 10.
+F0 every 10 ms by the autocorrelation method of Boersma 1993 (`bench.f0`, 60 to 600 Hz), compared on
+the frames that are voiced in original and resynthesis alike, of which there must be 10.
 `f0_rmse`: root mean square of 1200 log2(F0' / F0) over the frames of an utterance, then the mean
 over utterances; an octave is 1200 cents. `f0_correlation`: Pearson's correlation of log F0 in an
 utterance (-1 to 1), then the mean over utterances, as Codec-SUPERB's F0Corr without its time
@@ -17,7 +17,8 @@ import numpy as np
 
 from bench.contracts import Judged, MetricInfo, MetricRow, Sums, Utterance
 from bench.errors import ItemFailure
-from bench.metrics import _f0, _inputs
+from bench.f0 import track
+from bench.metrics import _inputs
 
 SHORTEST = 0.25  # s
 FRAMES = 10  # voiced frames needed
@@ -55,7 +56,7 @@ class Pitch:
 
     def score(self, utterance: Utterance, original: Judged, audio: Judged) -> dict[str, Sums]:
         """F0 error and correlation of one utterance."""
-        a, b = (_f0.track(samples) for samples in _inputs.pair(original, audio, SHORTEST))
+        a, b = (track(samples) for samples in _inputs.pair(original, audio, SHORTEST))
         both = (a > 0) & (b > 0)
         if int(both.sum()) < FRAMES:
             raise ItemFailure(f"{int(both.sum())} frames are voiced in both, under {FRAMES}")

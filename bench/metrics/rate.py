@@ -3,11 +3,11 @@
 Syllable nuclei as in de Jong and Wempe 2009, "Praat script to detect syllable nuclei and measure
 speech rate automatically", Behavior Research Methods 41: peaks of the intensity contour (64 ms
 window, every 10 ms) within 25 dB of the loud (99th percentile) frames, followed by a dip of 2 dB
-or more, and voiced (`_f0`); peaks with no such dip between them are one. Original and resynthesis
-have one length, so the ratio of the counts is the ratio of the rates. `rate_error`, 0 for a copy:
-|count' - count| over count, both summed over the set. `rate_ratio`, stored but not tabled since
-neither direction is better, 1 for a copy: Σ count' / Σ count. Both see what is lost, added or cut
-off, whatever the words.
+or more, and voiced (`bench.f0`); peaks with no such dip between them are one. Original and
+resynthesis have one length, so the ratio of the counts is the ratio of the rates. `rate_error`, 0
+for a copy: |count' - count| over count, both summed over the set. `rate_ratio`, stored but not
+tabled since neither direction is better, 1 for a copy: Σ count' / Σ count. Both see what is lost,
+added or cut off, whatever the words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 
 from bench.contracts import Judged, MetricInfo, MetricRow, Sums, Utterance
 from bench.errors import ItemFailure
-from bench.metrics import _f0, _inputs
+from bench.f0 import HOP as F0_HOP
+from bench.f0 import track
+from bench.metrics import _inputs
 
 WINDOW, HOP = 1024, 160  # samples: 64 ms, 10 ms
 BELOW, DIP = 25.0, 2.0  # dB
@@ -34,10 +36,10 @@ def intensity(samples: _inputs.Signal) -> _inputs.Signal:
 def syllables(samples: _inputs.Signal) -> int:
     """Number of syllable nuclei in a recording [L] at 16 kHz."""
     level = intensity(samples)
-    f0 = _f0.track(samples)
+    f0 = track(samples)
     if len(f0) == 0:
         return 0
-    late = (len(samples) / _inputs.RATE - (len(f0) - 1) * _f0.HOP) / 2  # time of its first frame
+    late = (len(samples) / _inputs.RATE - (len(f0) - 1) * F0_HOP) / 2  # time of its first frame
     inner = level[1:-1]
     peaks = 1 + np.flatnonzero((inner > level[:-2]) & (inner >= level[2:]))
     peaks = peaks[level[peaks] > np.quantile(level, 0.99) - BELOW]
@@ -46,7 +48,7 @@ def syllables(samples: _inputs.Signal) -> int:
     top = -np.inf  # of the peaks since the last dip, as a run without a dip is one syllable
     voiced = False
     for peak, end in zip(peaks, ends, strict=True):
-        frame = round((peak * HOP / _inputs.RATE - late) / _f0.HOP)
+        frame = round((peak * HOP / _inputs.RATE - late) / F0_HOP)
         voiced |= bool(f0[min(max(frame, 0), len(f0) - 1)] > 0)
         top = max(top, float(level[peak]))
         if top - float(level[peak : end + 1].min()) >= DIP:

@@ -3,8 +3,8 @@
 Cosine between the speaker embeddings of the resynthesis and of its own original (Wan et al. 2018,
 "Generalized End-to-End Loss for Speaker Verification", arXiv:1710.10467, as trained in
 Resemblyzer); a perfect copy has 1. Words and channel are the same on both sides, so values are
-higher than between two recordings of one person: the equal error rate of `_eer` answers whether
-the voice still tells people apart.
+higher than between two recordings of one person: the equal error rate of `bench.eer` answers
+whether the voice still tells people apart.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.contracts import Judged, MetricInfo, MetricRow, Sums, Utterance
+from bench.eer import Trial, trials
 from bench.metrics import _inputs
-from bench.metrics._eer import Trial, trials
 from bench.metrics.speaker import cosine
 
 

@@ -1,6 +1,6 @@
 """Voicing error: frames voiced on one side only (%, 0 to 100, 0 is best).
 
-Voiced where the autocorrelation method of Boersma 1993 (`_f0`) finds a pitch of 60 to 600 Hz,
+Voiced where the autocorrelation method of Boersma 1993 (`bench.f0`) finds a pitch of 60 to 600 Hz,
 every 10 ms, over all frames of the set. The original needs 10 voiced frames; a resynthesis without
 any is scored, not failed: a tokenizer that whispers has lost all voicing. Named after the voicing
 decision error of Nakatani et al. 2008.
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from bench.contracts import Judged, MetricInfo, MetricRow, Sums, Utterance
 from bench.errors import ItemFailure
-from bench.metrics import _f0, _inputs
+from bench.f0 import track
+from bench.metrics import _inputs
 
 SHORTEST = 0.25  # s
 FRAMES = 10  # voiced frames needed in the original
@@ -40,7 +41,7 @@ class Voicing:
 
     def score(self, utterance: Utterance, original: Judged, audio: Judged) -> dict[str, Sums]:
         """Differing frames over all frames of one utterance."""
-        a, b = (_f0.track(samples) > 0 for samples in _inputs.pair(original, audio, SHORTEST))
+        a, b = (track(samples) > 0 for samples in _inputs.pair(original, audio, SHORTEST))
         if int(a.sum()) < FRAMES:
             raise ItemFailure(f"original has {int(a.sum())} voiced frames, under {FRAMES}")
         return {"voicing_error": Sums(float((a != b).sum()), float(len(a)))}
