@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bench import __version__
 from bench.errors import UserError
+from bench.train.arguments import add_train
 
 EPILOG = """examples:
   bench eval mulaw                          one tokenizer on the bundled suite
@@ -72,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     )
     listing.add_argument("--json", action="store_true")
 
+    add_train(commands)
+
     doctor = commands.add_parser("doctor", help="what is installed, and how to mend what is not")
     doctor.add_argument("--json", action="store_true")
     return top
@@ -92,6 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from bench.listing import show_list
 
             return show_list(arguments.kind, as_json=arguments.json)
+        if arguments.command == "train":
+            from bench.train.commands import train
+
+            return train(arguments)
         from bench.doctor import doctor
 
         return doctor(as_json=arguments.json)

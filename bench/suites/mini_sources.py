@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import soxr
 
 Pcm = npt.NDArray[np.int16]
 RATE = 16_000
-VERSIONS = {"asterisk": "1.6.1-1", "hedgewars": "1.0.2-6", "pocketsphinx": "0.8+5prealpha+1-15"}
+VERSIONS = {"asterisk": "1.6.1-1", "fillets": "1.0.1-1.1", "hedgewars": "1.0.2-6",
+            "pocketsphinx": "0.8+5prealpha+1-15"}  # fmt: skip
 SHA256 = {  # of each package's .deb
     "asterisk-core-sounds-en": "973e797d28e37fa6ca3c0a9d6fa717e77cf1268ae916bf09fd3503113cdffa50",
     "asterisk-core-sounds-en-g722":
@@ -69,9 +71,9 @@ class Candidate:
     line: str | None = None  # name of an acted line
 
 
-def fetch(work: Path) -> None:
-    """Download what `work` lacks, check every package's sha256, unpack into `work`/x."""
-    for package, expected in SHA256.items():
+def fetch(work: Path, packages: Mapping[str, str] = SHA256) -> None:
+    """Download what `work` lacks of `packages` (name → sha256), check, unpack into `work`/x."""
+    for package, expected in packages.items():
         version = VERSIONS[package.split("-")[0]]
         deb = work / f"{package}_{version}_all.deb"
         if not deb.is_file():

@@ -1,0 +1,189 @@
+"""Training of SoundStream: reconstruction, quantization, then discriminators.
+
+1. Without quantizer for the first `warmup` steps, so that k-means starts from frames that mean
+   something. 2. With it, quantizer dropout, and log-mel and commitment losses. 3. From
+   `adversarial_from` on, encoder and quantizer stay as they are (the ids no longer change) and the
+   decoder trains against STFT discriminators; what is kept is its moving average.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import checkpoint
+from bench.nn.soundstream import HOP, SoundStream, SoundStreamConfig
+from bench.nn.spectra import MelDistance
+from bench.train.adversary import Adversary
+from bench.train.corpus import Crops
+from bench.train.loop import Loop, cosine
+
+KIND = "soundstream"
+MEL_SCALES = ((256, 40), (512, 64), (1024, 80), (2048, 128))
+START_FRAMES = 20  # frames an entry for the k-means that starts the quantizer
+DEPTHS, DEPTH_CHANCES = (1, 2, 4, 8), (0.15, 0.15, 0.2, 0.5)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run depends on besides the speech. Rates are AdamW's, before the schedule."""
+
+    model: SoundStreamConfig = field(default_factory=SoundStreamConfig)
+    seed: int = 0
+    batch: int = 8
+    seconds: float = 1.0
+    adversarial_seconds: float = 0.6
+    warmup: int = 1000
+    adversarial_from: int = 12_000
+    rate: float = 8e-4
+    adversarial_rate: float = 2e-4
+    commitment: float = 1.0
+    mel: float = 4.0
+    match: float = 2.0
+    average: float = 0.999
+
+
+class Trainer:
+    """One run; `step(n)` trains once and returns its losses."""
+
+    def __init__(self, settings: Settings, train: Crops, short: Crops, validation: Crops,
+                 device: str) -> None:  # fmt: skip
+        self.settings, self.train, self.short, self.device = settings, train, short, device
+        torch.manual_seed(settings.seed)
+        self.model = SoundStream(settings.model).to(device)
+        self.average = SoundStream(settings.model).to(device).decoder
+        self.adversary = Adversary().to(device)
+        self.distance = MelDistance(MEL_SCALES).to(device)
+        kind = torch.optim.AdamW
+        coder = [*self.model.encoder.parameters(), *self.model.decoder.parameters()]
+        self.makers = kind(coder, settings.rate, betas=(0.8, 0.95), weight_decay=0.01)
+        self.decoders = kind(self.model.decoder.parameters(), settings.adversarial_rate,
+                             betas=(0.8, 0.95), weight_decay=0.01)  # fmt: skip
+        self.judges = kind(self.adversary.parameters(), settings.adversarial_rate,
+                           betas=(0.5, 0.9), weight_decay=0.0)  # fmt: skip
+        self._held = torch.from_numpy(validation.at(0)).to(device)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint of the run holds."""
+        return {"model": self.model, "averages": self.model.quantizer.averages(),
+                "average": self.average, "adversary": self.adversary, "makers": self.makers,
+                "decoders": self.decoders, "judges": self.judges}  # fmt: skip
+
+    def step(self, number: int) -> dict[str, float]:
+        """One step of whatever stage `number` lies in."""
+        s = self.settings
+        if number == s.warmup:
+            self._start_quantizer(number)
+        if number < s.adversarial_from:
+            return self._reconstruct(number, quantize=number >= s.warmup)
+        if number == s.adversarial_from:
+            self.average.load_state_dict(self.model.decoder.state_dict())
+        return self._compete(number)
+
+    def _reconstruct(self, number: int, *, quantize: bool) -> dict[str, float]:
+        s = self.settings
+        for group in self.makers.param_groups:
+            group["lr"] = s.rate * cosine(number, s.adversarial_from)
+        audio = torch.from_numpy(self.train.at(number)).to(self.device)
+        latents = self.model.latents(audio)
+        commitment = audio.new_zeros(())
+        if quantize:
+            generator = torch.Generator().manual_seed(s.seed * 1_000_003 + number)
+            used = self._depths(number, len(audio)).to(self.device)
+            latents, commitment = self.model.quantizer(latents, used, generator)
+        mel = self.distance(self.model.decode(latents), audio)
+        loss = mel + s.commitment * commitment
+        _descend(self.makers, loss, [self.model])
+        return {"mel": mel.item(), "commit": commitment.item(), "adv": 0.0, "match": 0.0,
+                "judge": 0.0}  # fmt: skip
+
+    def _compete(self, number: int) -> dict[str, float]:
+        s = self.settings
+        audio = torch.from_numpy(self.short.at(number)).to(self.device)
+        latents = self.quantized(audio, self._depths(number, len(audio)).to(self.device))
+        made = self.model.decode(latents)
+        judge = self.adversary.judge_loss(audio, made)
+        _descend(self.judges, judge, [self.adversary])
+        self.adversary.requires_grad_(False)
+        fool, match = self.adversary.maker_losses(audio, made)
+        mel = self.distance(made, audio)
+        _descend(self.decoders, s.mel * mel + fool + s.match * match, [self.model.decoder])
+        self.adversary.requires_grad_(True)
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.model.decoder.parameters(),
+                                 strict=True):  # fmt: skip
+                kept.lerp_(new, 1 - s.average)
+        return {"mel": mel.item(), "commit": 0.0, "adv": fool.item(), "match": match.item(),
+                "judge": judge.item()}  # fmt: skip
+
+    def _depths(self, number: int, count: int) -> Tensor:
+        """Codebooks for each item of the batch: quantizer dropout."""
+        random = np.random.default_rng((self.settings.seed, number, 1))
+        depths = [min(d, self.settings.model.books) for d in DEPTHS]
+        return torch.from_numpy(random.choice(depths, count, p=DEPTH_CHANCES))
+
+    @torch.no_grad()
+    def quantized(self, audio: Tensor, used: Tensor) -> Tensor:
+        """[B, L] → [B, T, D] of the first `used[b]` codebooks."""
+        latents = self.model.latents(audio)
+        flat = latents.reshape(-1, latents.shape[-1])
+        total, quantizer = torch.zeros_like(flat), self.model.quantizer
+        depth = used.repeat_interleave(latents.shape[1])[:, None]
+        for book, ids in enumerate(quantizer.encode(flat)):
+            total = total + quantizer.vectors[book][ids] * (depth > book)
+        return total.reshape(latents.shape)
+
+    @torch.no_grad()
+    def _start_quantizer(self, number: int) -> None:
+        """k-means on frames of steps of their own (negative seeds are not drawn in training)."""
+        wanted = START_FRAMES * self.settings.model.entries
+        frames: list[Tensor] = []
+        while sum(len(f) for f in frames) < wanted:
+            audio = torch.from_numpy(self.train.at(10**9 + len(frames))).to(self.device)
+            frames.append(self.model.latents(audio).flatten(0, 1))
+        self.model.quantizer.start(torch.cat(frames), self.settings.seed)
+
+    @torch.no_grad()
+    def validate(self, number: int) -> dict[str, float]:
+        """Log-mel distance on held-out crops for every depth, of what would be exported."""
+        decoder = self.model.decoder
+        if number > self.settings.adversarial_from:
+            self.model.decoder = self.average
+        found = {}
+        for depth in DEPTHS:
+            if depth <= self.settings.model.books:
+                used = torch.full((len(self._held),), depth, device=self.device)
+                made = self.model.decode(self.quantized(self._held, used))
+                found[f"mel{depth}"] = float(self.distance(made, self._held))
+        self.model.decoder = decoder
+        return found
+
+    def export(self, folder: Path, number: int, card: str = "") -> None:
+        """Write the codec as a checkpoint in float16; the averages of the EMA stay behind."""
+        tensors = dict(self.model.state_dict())
+        if number > self.settings.adversarial_from:
+            tensors |= {f"decoder.{n}": t for n, t in self.average.state_dict().items()}
+        config = self.settings.model.to_dict()
+        checkpoint.save(folder, KIND, config, tensors, card=card, half=True)
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, parts: list[nn.Module]) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for part in parts:
+        nn.utils.clip_grad_norm_(part.parameters(), 1.0)
+    optimizer.step()
+
+
+def settings_dict(settings: Settings) -> dict[str, Any]:
+    """For the run's folder: what must stay the same when it is resumed."""
+    return asdict(settings)
+
+
+__all__ = ["HOP", "KIND", "Loop", "Settings", "Trainer", "settings_dict"]
