@@ -15,6 +15,7 @@ EPILOG = """examples:
   bench eval mulaw                          one tokenizer on the bundled suite
   bench eval lyra --set quantizers=16       a variant
   bench eval mulaw --suite my/suite.yaml    your own corpus
+  bench encode DIR --tokenizer lyra -o t.parquet   recordings to tokens
   bench list metrics                        what is measured
   bench doctor                              what is installed, and how to mend what is not
 """
@@ -64,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--out", default="runs", metavar="DIR", help="where results go (runs)")
     run.add_argument("--json", action="store_true", help="print the result alone, as JSON")
 
+    _add_dataset_commands(commands)
+
     listing = commands.add_parser("list", help="list what there is")
     listing.add_argument(
         "kind",
@@ -80,6 +83,71 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_dataset_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    encode = commands.add_parser(
+        "encode",
+        help="recordings to a token data set",
+        description=(
+            "Write the tokens of recordings to one Parquet file. Interrupted at any moment, the "
+            "same command goes on where it stopped. Exit status: 0 done, 1 finished with failures "
+            "listed, 2 wrong use."
+        ),
+    )
+    encode.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="FILE|FOLDER",
+        help="audio, folders of it, or manifests (.csv, .tsv, .parquet with a column 'file')",
+    )
+    encode.add_argument("--tokenizer", required=True, help="name; see `bench list tokenizers`")
+    encode.add_argument("-o", "--out", required=True, metavar="FILE.parquet")
+    encode.add_argument(
+        "--max-seconds",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="a longer recording becomes several rows, encoded on their own (600)",
+    )
+    encode.add_argument(
+        "--overwrite", action="store_true", help="replace a finished file or other unfinished work"
+    )
+
+    decode = commands.add_parser(
+        "decode",
+        help="a token data set to audio files",
+        description=(
+            "Decode what `bench encode` wrote to 16-bit audio files. Files that are there are "
+            "kept, so the same command goes on where it stopped. Exit status as of `bench encode`."
+        ),
+    )
+    decode.add_argument("tokens", metavar="FILE.parquet")
+    decode.add_argument("-o", "--out", required=True, metavar="FOLDER")
+    decode.add_argument(
+        "--only", action="append", default=[], metavar="UTTERANCE", help="may be repeated"
+    )
+    decode.add_argument("--format", choices=("flac", "wav"), default="flac")
+
+    for each in (encode, decode):
+        each.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            dest="settings",
+            help="an option of the tokenizer; may be repeated",
+        )
+        each.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+        each.add_argument(
+            "--batch-seconds",
+            type=float,
+            default=60.0,
+            metavar="S",
+            help="seconds of audio in a batch (60)",
+        )
+        each.add_argument("--threads", type=int, metavar="N", help="workers (all processors)")
+        each.add_argument("--json", action="store_true", help="print the summary alone, as JSON")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     for stream in (sys.stdout, sys.stderr):
@@ -91,6 +159,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             from bench.commands import evaluate
 
             return evaluate(arguments)
+        if arguments.command == "encode":
+            from bench.encoding import encode
+
+            return encode(arguments)
+        if arguments.command == "decode":
+            from bench.decoding import decode
+
+            return decode(arguments)
         if arguments.command == "list":
             from bench.listing import show_list
 
