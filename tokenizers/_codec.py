@@ -113,10 +113,10 @@ def padded(clips: Sequence[Samples], size: int) -> Samples:
     return made
 
 
-def on(samples: Samples, device: str) -> torch.Tensor:
+def on(values: npt.NDArray[Any], device: str) -> torch.Tensor:
     import torch
 
-    return torch.from_numpy(samples).to(device)
+    return torch.from_numpy(values).to(device)
 
 
 def sound_of(audio: torch.Tensor) -> list[Samples]:
