@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from bench.contracts import AudioBatch, Samples, Stream, TokenizerInfo, Tokens
+from bench.tokenizers._stream import Frames
 from bench.weights import fetch
 
 RATE, HOP, FEATURES, MAX_QUANTIZERS = 16_000, 320, 64, 46
@@ -54,42 +57,66 @@ class Lyra:
 
     def encode(self, batch: AudioBatch) -> list[Tokens]:
         """K arrays int64 [ceil(L/320)] for each utterance."""
-        return [self._encode(clip) for clip in batch.items()]
-
-    def _encode(self, clip: Samples) -> Tokens:
-        frames = -(-len(clip) // HOP)
-        padded = np.zeros(frames * HOP, dtype=np.float32)
-        padded[: len(clip)] = clip
-        encoder = self._interpreter("soundstream_encoder.tflite")
-        quantize = self._interpreter("quantizer.tflite").get_signature_runner("encode")
-        into, out = _slots(encoder)
-        count = np.array(self._quantizers, dtype=np.int32)
-        ids = np.empty((frames, self._quantizers), dtype=np.int64)
-        for t, frame in enumerate(padded.reshape(frames, HOP)):
-            encoder.set_tensor(into, frame[None])
-            encoder.invoke()
-            made = quantize(input_frames=encoder.get_tensor(out), num_quantizers=count)
-            ids[t] = next(iter(made.values())).reshape(-1)[: self._quantizers]
-        return Tokens(tuple(ids.T.copy()))
+        return [self.stream().encode(clip, last=True) for clip in batch.items()]
 
     def decode(self, tokens: list[Tokens]) -> list[Samples]:
         """float32 [320·T] for each item."""
-        return [self._decode(item) for item in tokens]
+        return [self.stream().decode(item, last=True) for item in tokens]
 
-    def _decode(self, item: Tokens) -> Samples:
-        dequantize = self._interpreter("quantizer.tflite").get_signature_runner("decode")
-        decoder = self._interpreter("lyragan.tflite")
-        into, out = _slots(decoder)
-        frames = len(item.streams[0])
+    def stream(self) -> LyraStream:
+        """One utterance in chunks of any size."""
+        return LyraStream(self._interpreter, self._quantizers)
+
+
+class LyraStream:
+    """One utterance: its interpreters, each made when first needed. See bench.contracts."""
+
+    def __init__(self, interpreter: Callable[[str], Any], quantizers: int) -> None:
+        self._interpreter, self._quantizers = interpreter, quantizers
+        self._frames = Frames(HOP)
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return self._interpreter("soundstream_encoder.tflite")
+
+    @cached_property
+    def _quantize(self) -> Any:
+        return self._interpreter("quantizer.tflite").get_signature_runner("encode")
+
+    @cached_property
+    def _dequantize(self) -> Any:
+        return self._interpreter("quantizer.tflite").get_signature_runner("decode")
+
+    @cached_property
+    def _decoder(self) -> Any:
+        return self._interpreter("lyragan.tflite")
+
+    def encode(self, chunk: Samples, *, last: bool = False) -> Tokens:
+        """K arrays int64 [n] of the n frames that are whole by now; `chunk` is float32 [L ≥ 0]."""
+        frames = self._frames.take(chunk, last=last).reshape(-1, HOP)
+        count = np.array(self._quantizers, dtype=np.int32)
+        ids = np.empty((len(frames), self._quantizers), dtype=np.int64)
+        into, out = _slots(self._encoder)
+        for t, frame in enumerate(frames):
+            self._encoder.set_tensor(into, frame[None])
+            self._encoder.invoke()
+            made = self._quantize(input_frames=self._encoder.get_tensor(out), num_quantizers=count)
+            ids[t] = next(iter(made.values())).reshape(-1)[: self._quantizers]
+        return Tokens(tuple(ids.T.copy()))
+
+    def decode(self, tokens: Tokens, *, last: bool = False) -> Samples:
+        """float32 [320·n] for n ids a stream; nothing is held back, so `last` changes nothing."""
+        frames = len(tokens.streams[0])
         indices = np.full((frames, MAX_QUANTIZERS, 1, 1), -1, dtype=np.int32)  # −1: not used
-        for k, ids in enumerate(item.streams):
+        for k, ids in enumerate(tokens.streams):
             indices[:, k, 0, 0] = ids
+        into, out = _slots(self._decoder)
         audio = np.empty((frames, HOP), dtype=np.float32)
         for t in range(frames):
-            made = dequantize(encoding_indices=indices[t])
-            decoder.set_tensor(into, next(iter(made.values())).reshape(1, 1, FEATURES))
-            decoder.invoke()
-            audio[t] = decoder.get_tensor(out).reshape(-1)
+            made = self._dequantize(encoding_indices=indices[t])
+            self._decoder.set_tensor(into, next(iter(made.values())).reshape(1, 1, FEATURES))
+            self._decoder.invoke()
+            audio[t] = self._decoder.get_tensor(out).reshape(-1)
         return audio.reshape(-1)
 
 
