@@ -7,6 +7,16 @@ import numpy as np
 from bench.contracts import AudioBatch, Samples, Stream, TokenizerInfo, Tokens
 from bench.errors import UserError
 
+CARD = {
+    "family": "reference",
+    "sample_rate": 16_000,
+    "frame_rate": 16_000.0,
+    "streams": ((1, 256),),
+    "kbps": 128.0,
+    "licence": "none",
+    "weights": (),
+}
+
 
 class MuLaw:
     """One id a sample: the companded amplitude in 2^bits steps (ITU-T G.711's µ = 2^bits − 1).

