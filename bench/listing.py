@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,21 @@ def _row(name: str, found: Card | str | None, fields: dict[str, Any]) -> tuple[s
         name,
         found.family,
         f"{found.sample_rate / 1000:g}",
-        "/".join(dict.fromkeys(NONE if r is None else f"{r:g}" for r in found.frame_rate)),
-        " + ".join(f"{count}×{vocabulary}" for count, vocabulary in found.streams),
+        "/".join(
+            dict.fromkeys(NONE if r is None else f"{round(r, 2):g}" for r in found.frame_rate)
+        ),
+        _streams(found.streams),
         NONE if found.kbps is None else f"{found.kbps:g}",
         found.licence,
         fields["weights"],
         fields["summary"],
     )
+
+
+def _streams(groups: Sequence[tuple[int, int]]) -> str:
+    """`8×1024`; neighbouring groups of one vocabulary are told as one."""
+    alike = groupby(groups, key=lambda group: group[1])
+    return " + ".join(f"{sum(count for count, _ in g)}×{vocabulary}" for vocabulary, g in alike)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> None:

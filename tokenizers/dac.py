@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     import torch
 
 RATES = {"16khz": 16_000, "24khz": 24_000, "44khz": 44_100}
+CARD = {
+    "family": "codec",
+    "sample_rate": 16_000,
+    "frame_rate": 50.0,
+    "streams": ((12, 1024),),
+    "kbps": 6.0,
+    "licence": "MIT",
+    "weights": ("package:transformers", "hub:descript/dac_16khz"),
+}
 
 
 class Dac(FrameCodec):

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 RATES = {"24khz": 24_000, "48khz": 48_000}
 SCALE_STEPS = 1 << 16
 QUIETEST = 1e-8  # what the model adds to every chunk's level
+CARD = {
+    "family": "codec",
+    "sample_rate": 24_000,
+    "frame_rate": 75.0,
+    "streams": ((8, 1024),),
+    "kbps": 6.0,
+    "licence": "code MIT; licence of the weights not stated",
+    "weights": ("package:transformers", "hub:facebook/encodec_24khz"),
+}
 
 
 class Encodec(FrameCodec):

@@ -21,6 +21,20 @@ FILES = {  # name → sha256
     "quantizer.tflite": "841ee05989687d32d1f616a8ad1419fc7eda37599d3c05c7cf5a0d60ccf8ac5c",
     "lyragan.tflite": "50e7839cda4f30599a3a34cfaddcd9c98449b049eee884e1a74295780448ad06",
 }
+CARD = {
+    "family": "codec",
+    "sample_rate": 16_000,
+    "frame_rate": 50.0,
+    "streams": ((46, 16),),
+    "kbps": 9.2,
+    "licence": "Apache-2.0",
+    "weights": (
+        "package:ai-edge-litert",
+        "file:lyra/soundstream_encoder.tflite",
+        "file:lyra/quantizer.tflite",
+        "file:lyra/lyragan.tflite",
+    ),
+}
 
 
 class Lyra:

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     import torch
 
 RATE, HOP = 24_000, 1920
+CARD = {
+    "family": "codec",
+    "sample_rate": 24_000,
+    "frame_rate": 12.5,
+    "streams": ((8, 2048),),
+    "kbps": 1.1,
+    "licence": "CC-BY-4.0",
+    "weights": ("package:transformers", "hub:kyutai/mimi"),
+}
 
 
 class Mimi(FrameCodec):

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 RATES = {"24khz": 24_000, "32khz": 32_000, "44khz": 44_100}
 SEED = 0  # of the decoder's noise
+CARD = {
+    "family": "codec",
+    "sample_rate": 24_000,
+    "frame_rate": (11.71875, 23.4375, 46.875),
+    "streams": ((1, 4096), (1, 4096), (1, 4096)),
+    "kbps": 0.984,
+    "licence": "MIT",
+    "weights": ("package:snac", "hub:hubertsiuzdak/snac_24khz"),
+}
 
 
 class Snac:

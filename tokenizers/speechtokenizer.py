@@ -27,6 +27,15 @@ SOURCE = Published(
     "speechtokenizer_hubert_avg",
     tensors_in_pickle=True,
 )
+CARD = {
+    "family": "codec",
+    "sample_rate": 16_000,
+    "frame_rate": 50.0,
+    "streams": ((8, 1024),),
+    "kbps": 4.0,
+    "licence": "Apache-2.0",
+    "weights": ("package:speechtokenizer", "hub:fnlp/SpeechTokenizer"),
+}
 
 
 class SpeechTokenizer(FrameCodec):

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     import torch
 
 RATE = 16_000
+CARD = {
+    "family": "codec",
+    "sample_rate": 16_000,
+    "frame_rate": 50.0,
+    "streams": ((8, 1024),),
+    "kbps": 4.0,
+    "licence": "CC-BY-4.0 (on one of the model cards)",
+    "weights": ("package:transformers", "hub:hf-audio/xcodec-hubert-librispeech"),
+}
 
 
 class XCodec(FrameCodec):
