@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.ssl_encoders import NAMES
+
 
 def add_train(commands: Any) -> None:
     """Add `train` with a subcommand for each thing that can be trained."""
@@ -17,7 +19,9 @@ def add_train(commands: Any) -> None:
         ),
     )
     kinds = train.add_subparsers(dest="what", metavar="WHAT", required=True)
+    _vocoder(_common(kinds, "vocoder", "a detokenizer of units"))
     _soundstream(_common(kinds, "soundstream", "the RVQ codec `soundstream`"))
+    _kmeans(_common(kinds, "kmeans", "the k-means of `units` on an encoder's frames"))
 
 
 def _common(kinds: Any, name: str, about: str) -> argparse.ArgumentParser:
@@ -71,3 +75,37 @@ def _soundstream(made: argparse.ArgumentParser) -> None:
         help="step at which the discriminators join (12000)",
     )
     made.add_argument("--steps", type=int, default=18_000, help="steps in all (18000)")
+
+
+def _vocoder(made: argparse.ArgumentParser) -> None:
+    _stepwise(made)
+    made.add_argument("--kmeans", required=True, metavar="DIR", help="whose units")
+    made.add_argument("--model", metavar="M", help="folder or hub id of the k-means' encoder")
+    made.add_argument(
+        "--start", metavar="DIR", help="a soundstream checkpoint whose decoder it starts from"
+    )
+    made.add_argument(
+        "--adversarial-from",
+        type=int,
+        default=4000,
+        metavar="STEP",
+        help="step at which the discriminators join (4000)",
+    )
+    made.add_argument("--steps", type=int, default=8000, help="steps in all (8000)")
+
+
+def _kmeans(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--encoder", choices=NAMES, default="moonshine", help="whose frames")
+    made.add_argument(
+        "--model", metavar="ID", help="folder or hub id of its weights (the usual one)"
+    )
+    made.add_argument("--layer", type=int, metavar="N", help="which hidden state (6)")
+    made.add_argument("--k", type=int, default=500, help="centroids (500)")
+    made.add_argument("--passes", type=int, default=20, help="over all frames (20)")
+    made.add_argument(
+        "--frames",
+        type=int,
+        default=2_000_000,
+        metavar="N",
+        help="most frames to keep on disk; of more speech, a uniform sample (2000000)",
+    )

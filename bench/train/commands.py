@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import shlex
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 
-from bench import checkpoint
 from bench.device import resolve
 from bench.errors import UserError
-from bench.nn.soundstream import SoundStreamConfig
 from bench.train import corpus
-from bench.train.loop import Loop
+from bench.train.runs import drive, keep_list, speech
 
-VALIDATION_CROPS, VALIDATION_SECONDS = 32, 2.0
-VALIDATE_EVERY = 500
+CODEC_CROPS, CODEC_SECONDS = 32, 2.0  # for validation
+VOCODER_CROPS = 16
+
+CODEC_CARD = """# soundstream
+
+SoundStream (Zeghidour et al. 2021): causal encoder, residual vector quantizer with EMA codebooks,
+k-means start, restart of unused entries and quantizer dropout, causal decoder. 16 kHz, 50 Hz.
+
+How it differs from the paper, with `--architecture frames`: encoder and decoder are ConvNeXt
+networks at the frame rate (320 samples and 80 log-mels in, an inverse STFT out, 30 ms late), not
+strided convolutions; discriminators look at spectra only, and encoder and quantizer no longer
+change once they join. `--architecture paper` trains the published encoder and decoder."""
+VOCODER_CARD = """# unit vocoder
+
+Units of a k-means to speech in one voice: duration, pitch and level are predicted from the units,
+the waveform comes from the decoder of `soundstream` at 50 Hz."""
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -29,90 +35,63 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     arguments.data = arguments.data or ["mini"]
-    known = {"soundstream": soundstream}
+    known = {"soundstream": soundstream, "kmeans": kmeans, "vocoder": vocoder}
     return known[arguments.what](arguments)
 
 
-def speech(arguments: argparse.Namespace, split: str) -> list[dict[str, Any]]:
-    """Rows of the speech that the arguments choose."""
-    found = corpus.rows(arguments.data, split, language=arguments.language,
-                        speaker=arguments.speaker)  # fmt: skip
-    found = [r for r in found if r.get("speaker") not in set(arguments.without_speaker)]
-    if not found:
-        raise UserError(f"no recording of split '{split}' is left; loosen --speaker and --language")
-    return found
-
-
-def keep_list(folder: Path, found: Sequence[dict[str, Any]]) -> None:
-    """`data.csv`: what was trained on, so that anyone can see that no test recording was."""
-    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["utterance", "speaker", "language", "seconds"])
-        for row in sorted(found, key=lambda r: str(r["utterance"])):
-            writer.writerow([row["utterance"], row.get("speaker", ""), row.get("language", ""),
-                             f"{row.get('seconds', 0):.2f}"])  # fmt: skip
-
-
-def described(found: Sequence[dict[str, Any]]) -> str:
-    """A table of the speech, for a card."""
-    table = pd.DataFrame(found)
-    for column in ("corpus", "language", "speaker"):
-        table[column] = table.get(column, "–")
-    lines = ["| corpus | language | speakers | recordings | minutes |", "|---|---|---|---|---|"]
-    for (name, language), part in table.groupby(["corpus", "language"]):
-        lines.append(f"| {name} | {language} | {part['speaker'].nunique()} | {len(part)} | "
-                     f"{part['seconds'].sum() / 60:.1f} |")  # fmt: skip
-    return "\n".join(lines)
-
-
-def command() -> str:
-    return "bench " + shlex.join(sys.argv[1:])
-
-
 def soundstream(arguments: argparse.Namespace) -> int:
-    from bench.train.soundstream import Settings, Trainer, settings_dict
+    """Train the codec; see bench.train.soundstream."""
+    from bench.nn.soundstream import SoundStreamConfig
+    from bench.train.soundstream import Settings, Trainer
 
     if not 0 < arguments.warmup < arguments.adversarial_from:
         raise UserError("--warmup must be above 0 and below --adversarial-from")
     model = SoundStreamConfig(arguments.architecture, arguments.codebooks, arguments.entries)
     settings = Settings(model, arguments.seed, arguments.batch, warmup=arguments.warmup,
                         adversarial_from=arguments.adversarial_from)  # fmt: skip
-    folder = Path(arguments.out)
     heard, held = speech(arguments, "train"), speech(arguments, "validation")
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_list(folder, heard)
+    keep_list(Path(arguments.out), heard)
     clips = list(corpus.clips(heard))
     trainer = Trainer(
         settings,
         corpus.Crops(clips, settings.seconds, settings.batch, settings.seed),
         corpus.Crops(clips, settings.adversarial_seconds, settings.batch, settings.seed + 1),
-        corpus.Crops(list(corpus.clips(held)), VALIDATION_SECONDS, VALIDATION_CROPS,
-                     settings.seed, augment=False),
+        corpus.Crops(list(corpus.clips(held)), CODEC_SECONDS, CODEC_CROPS, settings.seed,
+                     augment=False),
         resolve(arguments.device),
     )  # fmt: skip
-    loop = Loop(folder, trainer.parts, settings_dict(settings))
-
-    def step(number: int) -> dict[str, float]:
-        if number and number % VALIDATE_EVERY == 0:
-            _append(folder / "validation.csv", {"step": number, **trainer.validate(number)})
-        if arguments.snapshots and number and number % arguments.snapshots == 0:
-            trainer.export(folder / f"step-{number}", number)
-        return trainer.step(number)
-
-    limit = 60 * arguments.minutes if arguments.minutes else float("inf")
-    done = loop.run(arguments.steps, step, stop_after=limit)
-    trainer.export(folder, loop.step)
-    print(f"{folder}: step {loop.step} of {arguments.steps}"
-          + ("" if done else "; the same command goes on"))  # fmt: skip
-    return 0
+    return drive(arguments, trainer, settings.to_dict(), CODEC_CARD, heard)
 
 
-def _append(path: Path, row: dict[str, float]) -> None:
-    """One more line; a line of the same step, from before a resume, is replaced."""
-    old = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    if len(old):
-        old = old[old["step"] < row["step"]]
-    pd.concat([old, pd.DataFrame([row])]).to_csv(path, index=False, float_format="%.5g")
+def vocoder(arguments: argparse.Namespace) -> int:
+    """Train a detokenizer of units; see bench.train.vocoder."""
+    from bench.kmeans import load_kmeans
+    from bench.nn.vocoder import VocoderConfig
+    from bench.ssl_encoders import load_encoder
+    from bench.train.units import UnitCrops, prepare
+    from bench.train.vocoder import Settings, Trainer
 
+    device = resolve(arguments.device)
+    kmeans = load_kmeans(Path(arguments.kmeans))
+    about = kmeans.config
+    encoder = load_encoder(about["encoder"], model=arguments.model, layer=about["layer"],
+                           device=device)  # fmt: skip
+    kmeans.fits(encoder)
+    heard, held = speech(arguments, "train"), speech(arguments, "validation")
+    folder = Path(arguments.out)
+    keep_list(folder, heard)
 
-__all__ = ["checkpoint", "command", "described", "train"]
+    def prepared(rows: list[dict[str, object]]) -> UnitCrops:
+        clips = prepare(corpus.clips(rows), lambda a: kmeans.ids(encoder.frames([a])[0]),
+                        folder / "prepared" / kmeans.revision)  # fmt: skip
+        count = settings.batch if rows is heard else VOCODER_CROPS
+        return UnitCrops(clips, about["rate"], settings.frames, count, settings.seed)
+
+    model = VocoderConfig(about["k"], about["rate"], kmeans.revision)
+    settings = Settings(model, arguments.seed, arguments.batch,
+                        adversarial_from=arguments.adversarial_from,
+                        start=arguments.start or "")  # fmt: skip
+    trainer = Trainer(settings, prepared(heard), prepared(held), device)
+    if arguments.start:
+        trainer.start_from(Path(arguments.start))
+    return drive(arguments, trainer, settings.to_dict(), VOCODER_CARD, heard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ RATE = 16_000
 SPEED = 0.12
 """Half the crops play faster or slower by up to this much: more voices than were recorded."""
 GAIN_DB = (-9.0, 3.0)
+HELD = 50
 
 
 @dataclass(frozen=True)
@@ -60,30 +62,48 @@ def manifests(given: Sequence[str]) -> list[tuple[Path, pd.DataFrame]]:
     return found
 
 
-def rows(given: Sequence[str], split: str = "train", **only: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of one split (all rows of a manifest that has no column `split`) with absolute paths.
+def rows(given: Sequence[str], split: str, **only: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of `split` ("train", "validation" or "test") with the absolute `path`, `corpus`,
+    `speaker`, `language` ("" where not told) and `seconds`.
 
-    only: column → values that are wanted, for example language=["en"].
+    A manifest without a validation split keeps every fiftieth recording, by a hash of its name,
+    for validation. only: column → values that are wanted, for example language=["en"].
     """
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
     for folder, table in manifests(given):
-        if "split" in table:
-            table = table[table["split"] == split]
-        elif split != "train":
-            continue
         for column, values in only.items():
             if values:
                 if column not in table:
                     raise UserError(f"the manifest of {folder} has no column '{column}'")
                 table = table[table[column].isin(list(values))]
-        for row in table.to_dict("records"):
-            row["path"] = folder / str(row["file"])
-            row.setdefault("utterance", str(row["file"]))
-            found.append(row)
-    unique = {row["utterance"]: row for row in found}
-    if not unique:
+        for row in table.assign(split=_splits(table)).to_dict("records"):
+            if row["split"] == split:
+                row["path"] = folder / str(row["file"])
+                for column in ("corpus", "speaker", "language"):
+                    row[column] = str(row.get(column, ""))
+                row["utterance"] = str(row.get("utterance", row["file"]))
+                if "seconds" not in row:
+                    row["seconds"] = _seconds(row["path"])
+                found[row["utterance"]] = row
+    if not found:
         raise UserError(f"no recording of split '{split}' in {', '.join(given)}")
-    return list(unique.values())
+    return list(found.values())
+
+
+def _splits(table: pd.DataFrame) -> pd.Series:
+    """The split of each row."""
+    told = table["split"] if "split" in table else pd.Series("train", index=table.index)
+    if (told == "validation").any():
+        return told
+    held = table["file"].map(lambda f: zlib.crc32(str(f).encode()) % HELD == 0)
+    return told.mask((told == "train") & held, "validation")
+
+
+def _seconds(path: Path) -> float:
+    try:
+        return float(sf.info(str(path)).duration)
+    except (sf.LibsndfileError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 def clips(wanted: Sequence[dict[str, Any]]) -> Iterator[Clip]:
@@ -98,7 +118,7 @@ def clips(wanted: Sequence[dict[str, Any]]) -> Iterator[Clip]:
             mono = soxr.resample(mono, rate, RATE, quality="VHQ")
         text = row.get("normalised_text")
         yield Clip(
-            str(row["utterance"]), str(row.get("speaker", "")), str(row.get("language", "")),
+            row["utterance"], row["speaker"], row["language"],
             text if isinstance(text, str) else None,
             np.clip(np.round(mono * 2**15), -(2**15), 2**15 - 1).astype(np.int16),
         )  # fmt: skip

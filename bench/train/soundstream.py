@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import checkpoint
-from bench.nn.soundstream import HOP, SoundStream, SoundStreamConfig
+from bench.nn.soundstream import SoundStream, SoundStreamConfig
 from bench.nn.spectra import MelDistance
 from bench.train.adversary import Adversary
 from bench.train.corpus import Crops
-from bench.train.loop import Loop, cosine
+from bench.train.gan import average, descend
+from bench.train.loop import cosine
 
 KIND = "soundstream"
 MEL_SCALES = ((256, 40), (512, 64), (1024, 80), (2048, 128))
@@ -46,6 +47,9 @@ class Settings:
     mel: float = 4.0
     match: float = 2.0
     average: float = 0.999
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 class Trainer:
@@ -99,7 +103,7 @@ class Trainer:
             latents, commitment = self.model.quantizer(latents, used, generator)
         mel = self.distance(self.model.decode(latents), audio)
         loss = mel + s.commitment * commitment
-        _descend(self.makers, loss, [self.model])
+        descend(self.makers, loss, self.model)
         return {"mel": mel.item(), "commit": commitment.item(), "adv": 0.0, "match": 0.0,
                 "judge": 0.0}  # fmt: skip
 
@@ -109,16 +113,13 @@ class Trainer:
         latents = self.quantized(audio, self._depths(number, len(audio)).to(self.device))
         made = self.model.decode(latents)
         judge = self.adversary.judge_loss(audio, made)
-        _descend(self.judges, judge, [self.adversary])
+        descend(self.judges, judge, self.adversary)
         self.adversary.requires_grad_(False)
         fool, match = self.adversary.maker_losses(audio, made)
         mel = self.distance(made, audio)
-        _descend(self.decoders, s.mel * mel + fool + s.match * match, [self.model.decoder])
+        descend(self.decoders, s.mel * mel + fool + s.match * match, self.model.decoder)
         self.adversary.requires_grad_(True)
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.model.decoder.parameters(),
-                                 strict=True):  # fmt: skip
-                kept.lerp_(new, 1 - s.average)
+        average(self.average, self.model.decoder, s.average)
         return {"mel": mel.item(), "commit": 0.0, "adv": fool.item(), "match": match.item(),
                 "judge": judge.item()}  # fmt: skip
 
@@ -171,19 +172,3 @@ class Trainer:
             tensors |= {f"decoder.{n}": t for n, t in self.average.state_dict().items()}
         config = self.settings.model.to_dict()
         checkpoint.save(folder, KIND, config, tensors, card=card, half=True)
-
-
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, parts: list[nn.Module]) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    for part in parts:
-        nn.utils.clip_grad_norm_(part.parameters(), 1.0)
-    optimizer.step()
-
-
-def settings_dict(settings: Settings) -> dict[str, Any]:
-    """For the run's folder: what must stay the same when it is resumed."""
-    return asdict(settings)
-
-
-__all__ = ["HOP", "KIND", "Loop", "Settings", "Trainer", "settings_dict"]

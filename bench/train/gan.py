@@ -1,0 +1,24 @@
+"""What every training step against discriminators shares."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+CLIP = 1.0
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, *parts: nn.Module) -> None:
+    """One step on `loss`, the gradient of each of `parts` clipped to norm 1."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for part in parts:
+        nn.utils.clip_grad_norm_(part.parameters(), CLIP)
+    optimizer.step()
+
+
+@torch.no_grad()
+def average(kept: nn.Module, new: nn.Module, decay: float) -> None:
+    """Move the weights of `kept` towards those of `new`."""
+    for a, b in zip(kept.parameters(), new.parameters(), strict=True):
+        a.lerp_(b, 1 - decay)
