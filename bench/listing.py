@@ -18,6 +18,7 @@ from bench.registry import Plugin, told
 NONE = "–"
 HEADER = ("name", "family", "kHz", "Hz", "streams", "kbit/s", "licence", "weights", "summary")
 NARROW = 24  # characters of the summary that a narrow terminal leaves at least
+LICENCE = 28  # characters of a licence in the table; --json has it whole
 
 
 def _suites() -> dict[str, str]:
@@ -92,7 +93,7 @@ def _row(name: str, found: Card | str | None, fields: dict[str, Any]) -> tuple[s
         ),
         _streams(found.streams),
         NONE if found.kbps is None else f"{found.kbps:g}",
-        found.licence,
+        _cut(found.licence, LICENCE),
         fields["weights"],
         fields["summary"],
     )
@@ -111,7 +112,9 @@ def _table(rows: Sequence[tuple[str, ...]]) -> None:
     left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(HEADER)
     cut = max(left, NARROW) if sys.stdout.isatty() else None
     for *cells, summary in lines:
-        if cut is not None and len(summary) > cut:
-            summary = summary[: cut - 1] + "…"
         padded = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        print(f"  {padded}  {summary}")
+        print(f"  {padded}  {_cut(summary, cut)}")
+
+
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"
