@@ -120,13 +120,13 @@ class UnitVocoder(nn.Module):
 
         units: int64 [N]; durations: frames at the units' rate, int64 [N], or None to predict them.
         """
+        if not len(units):
+            return torch.zeros(0)
         device = self.embed.weight.device
         units = units.to(device)
         lengths = self.predict_durations(units) if durations is None else durations.to(device)
         units = units.repeat_interleave(lengths)
         samples = round(len(units) / self.config.rate * RATE)
-        if not samples:
-            return torch.zeros(0)
         hidden = self.hidden(units[None], -(-samples // HOP))
         predicted = self.prosody(hidden)
         voiced = (predicted[:, :1] > 0).to(predicted.dtype)

@@ -15,6 +15,8 @@ from bench.train.runs import drive, keep_list, speech
 CODEC_CROPS, CODEC_SECONDS = 32, 2.0  # for validation
 VOCODER_CROPS = 16
 
+LEAST = {"batch": 1, "steps": 0, "codebooks": 1, "entries": 2}
+
 CODEC_CARD = """# soundstream
 
 SoundStream (Zeghidour et al. 2021): causal encoder, residual vector quantizer with EMA codebooks,
@@ -34,9 +36,18 @@ def train(arguments: argparse.Namespace) -> int:
     """Run one subcommand; the exit status."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    for name, least in LEAST.items():
+        if getattr(arguments, name, least) < least:
+            raise UserError(f"--{name} must be {least} or more")
     arguments.data = arguments.data or ["mini"]
     known = {"soundstream": soundstream, "kmeans": kmeans, "vocoder": vocoder}
     return known[arguments.what](arguments)
+
+
+def kmeans(arguments: argparse.Namespace) -> int:
+    from bench.train.kmeans import train_kmeans
+
+    return train_kmeans(arguments, speech(arguments, "train"))
 
 
 def soundstream(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,316 @@
+"""Training: what a run depends on, kills and resumption, bad input, and what was trained on."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import checkpoint
+from bench.errors import UserError
+from bench.nn.soundstream import HOP, SoundStreamConfig
+from bench.nn.vocoder import UnitVocoder, VocoderConfig, load_vocoder
+from bench.train import corpus, loop
+from bench.train.adversary import Adversary
+from bench.train.gan import average
+from bench.train.loop import Loop, cosine
+from bench.train.soundstream import Settings, Trainer
+from bench.train.units import UnitClip, UnitCrops, pitch_and_level, run_lengths
+from tests.conftest import ROOT, bench
+
+SMALL = SoundStreamConfig(
+    books=2, entries=8, dimension=8, encoder_width=16, encoder_depth=1, decoder_width=16,
+    decoder_depth=1,
+)  # fmt: skip
+STEPS = 18
+
+
+def clips(count: int = 6) -> list[corpus.Clip]:
+    return list(corpus.clips(corpus.rows(["mini"], "train", language=["en"])[:count]))
+
+
+def small_trainer() -> Trainer:
+    """A run that goes through all three stages in STEPS steps."""
+    chosen = Settings(SMALL, batch=2, seconds=0.4, warmup=4, adversarial_from=10)
+    found = clips()
+    return Trainer(
+        chosen,
+        corpus.Crops(found, 0.4, 2, 0),
+        corpus.Crops(found, 0.4, 2, 1),
+        corpus.Crops(found, 0.4, 4, 2, augment=False),
+        "cpu",
+    )
+
+
+def run(folder: Path, steps: int = STEPS) -> dict[str, torch.Tensor]:
+    """Train up to `steps` (on from where the folder is) and return the exported weights."""
+    trainer = small_trainer()
+    made = Loop(folder, trainer.parts, trainer.settings.to_dict())
+    made.run(steps, trainer.step, quiet=True)
+    trainer.export(folder / "out", made.step)
+    return checkpoint.load(folder / "out", "soundstream").tensors
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States are saved every two steps."""
+    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+
+
+# --------------------------------------------------------------------------------- resumption
+def test_a_run_in_pieces_ends_like_one_in_one_go(tmp_path: Path, often: None) -> None:
+    torch.set_num_threads(1)
+    whole = run(tmp_path / "whole")
+    for steps in (3, 7, 12, STEPS):  # in the warm-up, at the quantizer's start, in both stages
+        parts = run(tmp_path / "parts", steps)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    logs = [(tmp_path / n / "log.csv").read_text().splitlines() for n in ("whole", "parts")]
+    assert [line.split(",")[0] for line in logs[1]] == [line.split(",")[0] for line in logs[0]]
+
+
+def test_a_killed_run_goes_on(tmp_path: Path, often: None) -> None:
+    torch.set_num_threads(1)
+    script = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from bench.train import loop; loop.LOG_EVERY, loop.SAVE_SECONDS = 2, 0.0\n"
+        "from pathlib import Path; from tests.test_train import run\n"
+        f"run(Path({str(tmp_path / 'killed')!r}))"
+    )
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, start_new_session=True)
+        state, began = tmp_path / "killed" / "state.pt", time.monotonic()
+        before = state.stat().st_mtime_ns if state.is_file() else 0
+        while time.monotonic() - began < 60 and process.poll() is None:
+            if state.is_file() and state.stat().st_mtime_ns != before:
+                break
+            time.sleep(0.02)
+        time.sleep(random.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    killed, whole = run(tmp_path / "killed"), run(tmp_path / "whole")
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def test_another_setting_does_not_resume(tmp_path: Path, often: None) -> None:
+    part = torch.nn.Linear(1, 1)
+    Loop(tmp_path, {"model": part}, {"seed": 0, "batch": 8}).save()
+    with pytest.raises(UserError, match="holds a run with another seed; give the same"):
+        Loop(tmp_path, {"model": part}, {"seed": 1, "batch": 8})
+
+
+def test_a_damaged_state_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(UserError, match=r"is damaged .*; delete it to begin anew"):
+        Loop(tmp_path, {}, {})
+
+
+def test_a_pickle_in_place_of_the_state_is_not_run(tmp_path: Path) -> None:
+    import pickle
+
+    class Harm:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "harmed"),)
+
+    (tmp_path / "state.pt").write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(UserError, match="is damaged"):
+        Loop(tmp_path, {}, {})
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, often: None) -> None:
+    with pytest.raises(UserError, match="no longer finite at step 2"):
+        Loop(tmp_path, {}, {}).run(9, lambda step: {"loss": math.nan}, quiet=True)
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [cosine(n, 1000, warmup=100) for n in range(1001)]
+    assert rates[99] == 1.0 == max(rates)
+    assert rates[1000] == pytest.approx(0.02)
+    assert rates[99:] == sorted(rates[99:], reverse=True)
+
+
+# ------------------------------------------------------------------------------------- speech
+def test_crops_depend_on_seed_and_step_alone() -> None:
+    found = clips()
+    one, other = corpus.Crops(found, 0.5, 4, 3), corpus.Crops(found, 0.5, 4, 3)
+    one.at(5)
+    np.testing.assert_array_equal(one.at(9), other.at(9))
+    assert not np.array_equal(one.at(9), one.at(10))
+    assert not np.array_equal(one.at(9), corpus.Crops(found, 0.5, 4, 4).at(9))
+
+
+def test_a_crop_without_augmentation_is_in_its_recording() -> None:
+    found = clips(1)
+    pcm = found[0].audio
+    for crop in corpus.Crops(found, 0.3, 4, 0, augment=False).at(0):
+        kept = np.trim_zeros(crop)
+        at = [i for i in np.flatnonzero(pcm == kept[0]) if np.array_equal(
+            pcm[i : i + len(kept)], kept)]  # fmt: skip
+        assert at
+
+
+def test_any_manifest_will_do(tmp_path: Path) -> None:
+    for name, rate, channels in (("a", 44_100, 2), ("b", 8000, 1)):
+        sf.write(tmp_path / f"{name}.wav", np.zeros((rate, channels)) + 0.25, rate)
+    pd.DataFrame({"file": ["a.wav", "b.wav"]}).to_csv(tmp_path / "list.csv", index=False)
+    rows = corpus.rows([str(tmp_path / "list.csv")], "train")
+    assert [r["seconds"] for r in rows] == [1.0, 1.0]
+    for clip in corpus.clips(rows):
+        assert abs(len(clip.pcm) - 16_000) <= 1
+        assert clip.audio[8000] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_a_manifest_without_validation_keeps_some_for_it(tmp_path: Path) -> None:
+    names = [f"{n}.wav" for n in range(400)]
+    pd.DataFrame({"file": names, "seconds": 1.0}).to_csv(tmp_path / "manifest.csv", index=False)
+    heard = {r["file"] for r in corpus.rows([str(tmp_path)], "train")}
+    held = {r["file"] for r in corpus.rows([str(tmp_path)], "validation")}
+    assert heard | held == set(names) and not heard & held and 0 < len(held) < 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "nowhere"], "--data nowhere: no manifest there"),
+        (["--language", "xx"], "no recording of split 'train' in mini"),
+        (["--warmup", "0"], "--warmup must be above 0 and below --adversarial-from"),
+        (["--batch", "0"], "--batch must be 1 or more"),
+        (["--entries", "1"], "--entries must be 2 or more"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], told: str, tmp_path: Path) -> None:
+    done = bench("train", "soundstream", "--out", str(tmp_path / "run"), *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr and "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------------------------ vocoder
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60))
+def test_run_lengths_are_undone_by_repeating(units: list[int]) -> None:
+    ids, lengths = run_lengths(np.array(units))
+    assert np.repeat(ids, lengths).tolist() == units
+    assert (ids[1:] != ids[:-1]).all()
+
+
+def test_pitch_and_level_of_a_tone() -> None:
+    t = np.arange(16_000) / 16_000
+    tone = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 6)).astype(np.float32) * 0.2
+    tone[:4000] = 0
+    f0, level = pitch_and_level(tone)
+    assert len(f0) == len(level) == 50
+    np.testing.assert_allclose(f0[16:46], 150, rtol=0.01)
+    assert (f0[:10] == 0).all() and (level[:12] < level[14:].min()).all()
+
+
+def vocoder() -> UnitVocoder:
+    torch.manual_seed(0)
+    config = VocoderConfig(20, 16_000 / 384, "abc", 16, 1, 16, 1)
+    return UnitVocoder(config).eval()
+
+
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_spoken_units_have_their_length(count: int) -> None:
+    units = torch.arange(count) % 20
+    ones = torch.ones_like(units)
+    assert len(vocoder().speak(units, ones)) == count * 384
+    assert len(vocoder().speak(units, 2 * ones)) == 2 * count * 384
+    assert len(vocoder().speak(units, None)) % 384 == 0
+
+
+def test_runs_and_repetitions_sound_the_same() -> None:
+    units = torch.tensor([3, 3, 3, 7, 1, 1])
+    runs, lengths = torch.tensor([3, 7, 1]), torch.tensor([3, 1, 2])
+    made = vocoder()
+    assert torch.equal(made.speak(units, torch.ones_like(units)), made.speak(runs, lengths))
+
+
+def test_no_units_are_silence() -> None:
+    assert len(vocoder().speak(torch.zeros(0, dtype=torch.long), None)) == 0
+
+
+def test_crops_of_units_lie_on_their_sound() -> None:
+    """A recording whose samples tell their time: the crop starts where its first unit does."""
+    rate, frames = 16_000 / 384, 12
+    pcm = (np.arange(64_000) // 64).astype(np.int16)
+    units = np.arange(-(-64_000 // 384))
+    f0 = np.where(np.arange(200) % 2, 100.0, 0.0).astype(np.float32)
+    level = np.arange(200, dtype=np.float32)
+    crops = UnitCrops([UnitClip(units, f0, level, pcm)], rate, frames, 16, 0)
+    batch = crops.at(0)
+    for row in range(16):
+        start = batch.units[row, 0] * 384
+        assert batch.audio[row, 0] * 2**15 == start // 64
+        assert abs(batch.prosody[row, 2, 0] * HOP - start) <= HOP / 2
+    assert batch.known[:, 0].sum() == 0 and batch.known.any()
+
+
+def test_a_vocoder_survives_its_checkpoint(tmp_path: Path) -> None:
+    made = vocoder()
+    checkpoint.save(tmp_path, "unit-vocoder", made.config.to_dict(), made.state_dict())
+    units = torch.tensor([1, 2, 3])
+    again = load_vocoder(tmp_path, "cpu").speak(units, torch.ones_like(units))
+    assert torch.equal(again, made.speak(units, torch.ones_like(units)))
+
+
+# ---------------------------------------------------------------------------------- adversary
+def test_discriminators_tell_noise_from_tone() -> None:
+    """A few steps of the hinge loss separate two sounds that are easy to tell apart."""
+    torch.manual_seed(0)
+    adversary = Adversary((256,), 4)
+    optimizer = torch.optim.Adam(adversary.parameters(), 3e-3)
+    tone = torch.sin(torch.arange(4000) * 0.3).repeat(2, 1)
+    first = None
+    for _ in range(40):
+        loss = adversary.judge_loss(tone, 0.5 * torch.randn(2, 4000))
+        first = loss.item() if first is None else first
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.5 * first
+    fool, match = adversary.maker_losses(tone, tone)
+    assert match.item() == 0.0 and fool.item() >= 0.0
+
+
+def test_the_average_moves_towards_the_new_weights() -> None:
+    kept, new = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(kept.weight)
+    torch.nn.init.ones_(new.weight)
+    average(kept, new, 0.9)
+    average(kept, new, 0.9)
+    assert kept.weight.item() == pytest.approx(0.19)
+
+
+# ------------------------------------------------------------------------------ what ships
+LISTS = sorted(checkpoint.SHIPPED.glob("**/data.csv"))
+
+
+@pytest.mark.parametrize("path", LISTS, ids=[str(p.parent.name) for p in LISTS])
+def test_no_shipped_checkpoint_heard_the_test(path: Path) -> None:
+    mini = pd.read_parquet(ROOT / "bench" / "suites" / "mini" / "manifest.parquet")
+    held = mini[mini["split"] != "train"]
+    with path.open(newline="") as file:
+        heard = list(csv.DictReader(file))
+    assert not {r["utterance"] for r in heard} & set(held["utterance"])
+    acted = {f"hedgewars-{v}" for v in ("HillBilly", "Default_es", "Default_ru", "Default_uk")}
+    assert not {r["speaker"] for r in heard} & (acted | {"carlo-flora", "hedgewars-Mobster"})
+
+
+def test_the_shipped_checkpoints_are_small() -> None:
+    size = sum(p.stat().st_size for p in checkpoint.SHIPPED.rglob("*") if p.is_file())
+    assert size <= 50e6
