@@ -1,11 +1,12 @@
 """Trained weights on disk: a folder of `model.safetensors`, `config.json` and `CARD.md`.
 
 `config.json` holds `format` (of this layout), `kind` (what the weights are) and `config` (what
-builds the module). Nothing in the folder is ever unpickled.
+builds the module); `data.csv` lists what it was trained on. Nothing there is ever unpickled.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = 1
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "CARD.md"
+WEIGHTS, CONFIG, CARD, DATA = "model.safetensors", "config.json", "CARD.md", "data.csv"
 PICKLES = ("*.pt", "*.pth", "*.ckpt", "*.bin", "*.pkl")
 SHIPPED = Path(__file__).parent / "trained"
 """Where the checkpoints that come with the project lie, a folder each."""
@@ -34,6 +35,14 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]
     revision: str
     folder: Path
+
+    def speakers(self) -> tuple[str, ...] | None:
+        """Whom it was trained on, from `data.csv` where there is one."""
+        listed = self.folder / DATA
+        if not listed.is_file():
+            return None
+        with listed.open(newline="", encoding="utf-8") as file:
+            return tuple(sorted({row.get("speaker") or "" for row in csv.DictReader(file)} - {""}))
 
     def fill(self, module: torch.nn.Module) -> None:
         """Copy the tensors into `module` (float16 is widened); every name and shape must fit."""

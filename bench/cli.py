@@ -76,6 +76,16 @@ def parser() -> argparse.ArgumentParser:
     )
     listing.add_argument("--json", action="store_true")
 
+    again = commands.add_parser("show", help="a finished run again, whole or in parts")
+    again.add_argument("run", help="folder of a run, or its result.json")
+    again.add_argument(
+        "--by",
+        choices=("language", "corpus", "speaker", "voices"),
+        help="in parts; voices: those the tokenizer was trained on, and the others",
+    )
+    again.add_argument("--metrics", default="", metavar="A,B", help="only these metrics")
+    again.add_argument("--json", action="store_true")
+
     add_train(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, and how to mend what is not")
@@ -171,6 +181,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from bench.listing import show_list
 
             return show_list(arguments.kind, as_json=arguments.json)
+        if arguments.command == "show":
+            from bench.breakdown import show_run
+
+            return show_run(arguments)
         if arguments.command == "train":
             from bench.train.commands import train
 

@@ -46,6 +46,8 @@ class TokenizerInfo:
     side_info_bits: bits for each utterance that the decoder needs besides the streams.
     parameters: number of weights, encoder and decoder together.
     revision: identifies the weights (hash, tag or version); part of every cache key.
+    training_speakers: speakers, as suites name them, whose recordings it was trained on; None
+        where that is not known. Lets `bench show --by voices` keep heard and unheard ones apart.
     batching: "any" (a padded row equals the item alone), "equal-length" (only rows of one length
         may share a batch) or "single".
     """
@@ -61,6 +63,7 @@ class TokenizerInfo:
     licence: str = ""
     source: str = ""
     training_data: str = ""
+    training_speakers: tuple[str, ...] | None = None
     revision: str = ""
     batching: Batching = "single"
 

@@ -41,6 +41,9 @@ class TokenizerResult(Closed):
     licence: str
     source: str
     training_data: str
+    training_speakers: list[str] | None = Field(
+        default=None, description="speakers it was trained on; null: not known"
+    )
     delay_samples: int | None = Field(
         description="delay removed, in samples at 16 kHz; null: output follows no waveform"
     )

@@ -14,7 +14,8 @@ from bench.results import Result, Row
 WIDTH = 100
 
 
-def _figure(value: float | None, unit: str) -> str:
+def figure(value: float | None, unit: str) -> str:
+    """A value with the digits that its unit deserves."""
     if value is None:
         return "–"
     digits = {"%": 1, "bit/s": 0, "tokens/s": 1, "cents": 0, "dB": 1, "MOS": 2}.get(unit, 3)
@@ -24,16 +25,17 @@ def _figure(value: float | None, unit: str) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _range(bounds: tuple[float, float] | None, unit: str) -> str:
+def span(bounds: tuple[float, float] | None, unit: str) -> str:
+    """An interval, or nothing."""
     if bounds is None:
         return ""
-    return f"{_figure(bounds[0], unit)} … {_figure(bounds[1], unit)}"
+    return f"{figure(bounds[0], unit)} … {figure(bounds[1], unit)}"
 
 
 def _difference(row: Row) -> str:
     if row.difference is None:
         return ""
-    return f"{_figure(row.difference, row.unit)} ({_range(row.difference_ci95, row.unit)})"
+    return f"{figure(row.difference, row.unit)} ({span(row.difference_ci95, row.unit)})"
 
 
 def show(result: Result, console: Console, folder: str) -> None:
@@ -64,9 +66,9 @@ def show(result: Result, console: Console, folder: str) -> None:
             missed = f" ({row.failures}!)" if row.failures and row.value is not None else ""
             table.add_row(
                 f"{name} {arrow} [dim]{row.unit}[/dim]",
-                _figure(row.value, row.unit),
-                _range(row.ci95, row.unit),
-                _figure(row.reference, row.unit),
+                figure(row.value, row.unit),
+                span(row.ci95, row.unit),
+                figure(row.reference, row.unit),
                 _difference(row),
                 f"{row.n}{'*' if row.clusters == 'utterance' and row.n else ''}{missed}",
             )

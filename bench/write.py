@@ -153,6 +153,9 @@ def _tokenizer(measured: Measured) -> TokenizerResult:
         licence=info.licence,
         source=info.source,
         training_data=info.training_data,
+        training_speakers=(
+            None if info.training_speakers is None else sorted(info.training_speakers)
+        ),
         delay_samples=measured.codec.delay,
     )
 

@@ -56,6 +56,7 @@ class SoundStreamTokenizer:
             licence="Apache-2.0 (code); CC-BY-SA-4.0 (shipped weights)",
             source="Zeghidour et al. 2021, SoundStream, arXiv:2107.03312",
             training_data="see CARD.md and data.csv beside the weights",
+            training_speakers=found.speakers(),
             revision=found.revision,
             batching="any",
         )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from bench import checkpoint
 from bench.errors import UserError
 from bench.train import corpus
 from bench.train.loop import Loop
@@ -46,7 +47,7 @@ def speech(arguments: argparse.Namespace, split: str) -> Rows:
 def keep_list(folder: Path, found: Rows) -> None:
     """`data.csv`: what was trained on, so that anyone can see that no test recording was."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / checkpoint.DATA).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["utterance", "speaker", "language", "seconds"])
         for row in sorted(found, key=lambda r: str(r["utterance"])):
