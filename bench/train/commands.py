@@ -24,8 +24,8 @@ k-means start, restart of unused entries and quantizer dropout, causal decoder. 
 
 How it differs from the paper, with `--architecture frames`: encoder and decoder are ConvNeXt
 networks at the frame rate (320 samples and 80 log-mels in, an inverse STFT out, 30 ms late), not
-strided convolutions; discriminators look at spectra only, and encoder and quantizer no longer
-change once they join. `--architecture paper` trains the published encoder and decoder."""
+strided convolutions; discriminators look at spectra only. `--architecture paper` trains the
+published encoder and decoder."""
 VOCODER_CARD = """# unit vocoder
 
 Units of a k-means to speech in one voice: duration, pitch and level are predicted from the units,

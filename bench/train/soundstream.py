@@ -2,8 +2,8 @@
 
 1. Without quantizer for the first `warmup` steps, so that k-means starts from frames that mean
    something. 2. With it, quantizer dropout, and log-mel and commitment losses. 3. From
-   `adversarial_from` on, encoder and quantizer stay as they are (the ids no longer change) and the
-   decoder trains against STFT discriminators; what is kept is its moving average.
+   `adversarial_from` on, against STFT discriminators too; what is kept from there is the moving
+   average of weights and codebooks.
 """
 
 from __future__ import annotations
@@ -60,14 +60,12 @@ class Trainer:
         self.settings, self.train, self.short, self.device = settings, train, short, device
         torch.manual_seed(settings.seed)
         self.model = SoundStream(settings.model).to(device)
-        self.average = SoundStream(settings.model).to(device).decoder
+        self.average = SoundStream(settings.model).to(device)
         self.adversary = Adversary().to(device)
         self.distance = MelDistance(MEL_SCALES).to(device)
         kind = torch.optim.AdamW
         coder = [*self.model.encoder.parameters(), *self.model.decoder.parameters()]
         self.makers = kind(coder, settings.rate, betas=(0.8, 0.95), weight_decay=0.01)
-        self.decoders = kind(self.model.decoder.parameters(), settings.adversarial_rate,
-                             betas=(0.8, 0.95), weight_decay=0.01)  # fmt: skip
         self.judges = kind(self.adversary.parameters(), settings.adversarial_rate,
                            betas=(0.5, 0.9), weight_decay=0.0)  # fmt: skip
         self._held = torch.from_numpy(validation.at(0)).to(device)
@@ -77,51 +75,57 @@ class Trainer:
         """What a checkpoint of the run holds."""
         return {"model": self.model, "averages": self.model.quantizer.averages(),
                 "average": self.average, "adversary": self.adversary, "makers": self.makers,
-                "decoders": self.decoders, "judges": self.judges}  # fmt: skip
+                "judges": self.judges}  # fmt: skip
 
     def step(self, number: int) -> dict[str, float]:
         """One step of whatever stage `number` lies in."""
         s = self.settings
         if number == s.warmup:
-            self._start_quantizer(number)
-        if number < s.adversarial_from:
-            return self._reconstruct(number, quantize=number >= s.warmup)
+            self._start_quantizer()
         if number == s.adversarial_from:
-            self.average.load_state_dict(self.model.decoder.state_dict())
-        return self._compete(number)
+            self.average.load_state_dict(self.model.state_dict())
+        return self._compete(number) if number >= s.adversarial_from else self._reconstruct(number)
 
-    def _reconstruct(self, number: int, *, quantize: bool) -> dict[str, float]:
-        s = self.settings
-        for group in self.makers.param_groups:
-            group["lr"] = s.rate * cosine(number, s.adversarial_from)
+    def _reconstruct(self, number: int) -> dict[str, float]:
+        self._set_rate(self.settings.rate * cosine(number, self.settings.adversarial_from))
         audio = torch.from_numpy(self.train.at(number)).to(self.device)
-        latents = self.model.latents(audio)
-        commitment = audio.new_zeros(())
-        if quantize:
-            generator = torch.Generator().manual_seed(s.seed * 1_000_003 + number)
-            used = self._depths(number, len(audio)).to(self.device)
-            latents, commitment = self.model.quantizer(latents, used, generator)
-        mel = self.distance(self.model.decode(latents), audio)
-        loss = mel + s.commitment * commitment
-        descend(self.makers, loss, self.model)
+        _, mel, commitment = self._coded(audio, number)
+        descend(self.makers, mel + self.settings.commitment * commitment, self.model)
         return {"mel": mel.item(), "commit": commitment.item(), "adv": 0.0, "match": 0.0,
                 "judge": 0.0}  # fmt: skip
 
     def _compete(self, number: int) -> dict[str, float]:
         s = self.settings
+        self._set_rate(s.adversarial_rate * min(1.0, (number - s.adversarial_from + 1) / 200))
         audio = torch.from_numpy(self.short.at(number)).to(self.device)
-        latents = self.quantized(audio, self._depths(number, len(audio)).to(self.device))
-        made = self.model.decode(latents)
+        made, mel, commitment = self._coded(audio, number)
         judge = self.adversary.judge_loss(audio, made)
         descend(self.judges, judge, self.adversary)
         self.adversary.requires_grad_(False)
         fool, match = self.adversary.maker_losses(audio, made)
-        mel = self.distance(made, audio)
-        descend(self.decoders, s.mel * mel + fool + s.match * match, self.model.decoder)
+        loss = s.mel * (mel + s.commitment * commitment) + fool + s.match * match
+        descend(self.makers, loss, self.model)
         self.adversary.requires_grad_(True)
-        average(self.average, self.model.decoder, s.average)
-        return {"mel": mel.item(), "commit": 0.0, "adv": fool.item(), "match": match.item(),
-                "judge": judge.item()}  # fmt: skip
+        average(self.average, self.model, s.average)
+        kept = self.average.quantizer.vectors
+        kept.lerp_(self.model.quantizer.vectors, 1 - s.average)
+        return {"mel": mel.item(), "commit": commitment.item(), "adv": fool.item(),
+                "match": match.item(), "judge": judge.item()}  # fmt: skip
+
+    def _coded(self, audio: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, L] → resynthesis, log-mel distance, commitment loss (0 before the quantizer)."""
+        latents = self.model.latents(audio)
+        commitment = audio.new_zeros(())
+        if number >= self.settings.warmup:
+            generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + number)
+            used = self._depths(number, len(audio)).to(self.device)
+            latents, commitment = self.model.quantizer(latents, used, generator)
+        made = self.model.decode(latents)
+        return made, self.distance(made, audio), commitment
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.makers.param_groups:
+            group["lr"] = rate
 
     def _depths(self, number: int, count: int) -> Tensor:
         """Codebooks for each item of the batch: quantizer dropout."""
@@ -130,19 +134,8 @@ class Trainer:
         return torch.from_numpy(random.choice(depths, count, p=DEPTH_CHANCES))
 
     @torch.no_grad()
-    def quantized(self, audio: Tensor, used: Tensor) -> Tensor:
-        """[B, L] → [B, T, D] of the first `used[b]` codebooks."""
-        latents = self.model.latents(audio)
-        flat = latents.reshape(-1, latents.shape[-1])
-        total, quantizer = torch.zeros_like(flat), self.model.quantizer
-        depth = used.repeat_interleave(latents.shape[1])[:, None]
-        for book, ids in enumerate(quantizer.encode(flat)):
-            total = total + quantizer.vectors[book][ids] * (depth > book)
-        return total.reshape(latents.shape)
-
-    @torch.no_grad()
-    def _start_quantizer(self, number: int) -> None:
-        """k-means on frames of steps of their own (negative seeds are not drawn in training)."""
+    def _start_quantizer(self) -> None:
+        """k-means on frames of steps that are never trained on."""
         wanted = START_FRAMES * self.settings.model.entries
         frames: list[Tensor] = []
         while sum(len(f) for f in frames) < wanted:
@@ -150,25 +143,22 @@ class Trainer:
             frames.append(self.model.latents(audio).flatten(0, 1))
         self.model.quantizer.start(torch.cat(frames), self.settings.seed)
 
+    def kept(self, number: int) -> SoundStream:
+        """The weights that an export at step `number` holds."""
+        return self.average if number > self.settings.adversarial_from else self.model
+
     @torch.no_grad()
     def validate(self, number: int) -> dict[str, float]:
         """Log-mel distance on held-out crops for every depth, of what would be exported."""
-        decoder = self.model.decoder
-        if number > self.settings.adversarial_from:
-            self.model.decoder = self.average
-        found = {}
-        for depth in DEPTHS:
-            if depth <= self.settings.model.books:
-                used = torch.full((len(self._held),), depth, device=self.device)
-                made = self.model.decode(self.quantized(self._held, used))
-                found[f"mel{depth}"] = float(self.distance(made, self._held))
-        self.model.decoder = decoder
+        model, found = self.kept(number), {}
+        latents = model.latents(self._held)
+        ids = model.quantizer.encode(latents.flatten(0, 1))
+        for depth in sorted({min(d, len(ids)) for d in DEPTHS}):
+            made = model.decode(model.quantizer.decode(ids[:depth]).reshape(latents.shape))
+            found[f"mel{depth}"] = float(self.distance(made, self._held))
         return found
 
     def export(self, folder: Path, number: int, card: str = "") -> None:
-        """Write the codec as a checkpoint in float16; the averages of the EMA stay behind."""
-        tensors = dict(self.model.state_dict())
-        if number > self.settings.adversarial_from:
-            tensors |= {f"decoder.{n}": t for n, t in self.average.state_dict().items()}
-        config = self.settings.model.to_dict()
-        checkpoint.save(folder, KIND, config, tensors, card=card, half=True)
+        """Write the codec as a checkpoint in float16."""
+        checkpoint.save(folder, KIND, self.settings.model.to_dict(),
+                        self.kept(number).state_dict(), card=card, half=True)  # fmt: skip
