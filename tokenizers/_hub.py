@@ -8,6 +8,7 @@ Hugging Face cache, or are fetched into that cache once, in this order. Whatever
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import pickle
 import re
@@ -147,6 +148,17 @@ def _config(name: str, path: Path) -> Mapping[str, Any]:
 
 
 # ------------------------------------------------------------------------------------ into models
+def package(name: str) -> Any:
+    """The imported package; UserError with the command that installs it where it is missing."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"the package {error.name or name} is not installed; get it with: "
+            "pip install -c constraints.txt '.[codecs]'"
+        ) from error
+
+
 def pretrained(weights: Weights, architecture: str, device: str) -> Any:
     """The transformers model `architecture` with exactly the weights of the folder, on `device`.
 
@@ -154,9 +166,7 @@ def pretrained(weights: Weights, architecture: str, device: str) -> Any:
     or is cut short, and weights that are missing, left over or of another shape.
     """
     ensure_torchaudio()  # some of these models import it
-    import transformers
-
-    model = getattr(transformers, architecture)
+    model = getattr(package("transformers"), architecture)
     kind, wanted = weights.config.get("model_type"), model.config_class.model_type
     if kind != wanted:
         raise UserError(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bench.contracts import AudioBatch, Samples, Stream, TokenizerInfo, Tokens
 from bench.errors import ItemFailure, UserError
 from bench.tokenizers._codec import alike, on, padded, size_of, sound_of, tables
-from bench.tokenizers._hub import Published, Weights, at_rate, fill, find
+from bench.tokenizers._hub import Published, Weights, at_rate, fill, find, package
 
 if TYPE_CHECKING:
     import torch
@@ -130,10 +130,9 @@ class Snac:
 
 
 def _model(found: Weights) -> Any:
-    from snac import SNAC
-
+    kind = package("snac").SNAC
     try:
-        return SNAC(**found.config)
+        return kind(**found.config)
     except (TypeError, ValueError, KeyError, IndexError, RuntimeError) as error:
         raise UserError(
             f"snac: {found.folder} holds no configuration of a SNAC model ({error}); fetch it again"
@@ -148,8 +147,7 @@ def load(
 ) -> Snac:
     """model: 24khz (three codebooks, for speech), 32khz or 44khz (four, for music); weights: a
     folder or hub id, else hubertsiuzdak/snac_<model>. The checkpoint is read as tensors only."""
-    import snac  # noqa: F401 - a missing package is told before anything is fetched
-
+    package("snac")  # a missing package is told before anything is fetched
     source = Published(
         "snac", f"hubertsiuzdak/snac_{model}", "pytorch_model.bin", tensors_in_pickle=True
     )

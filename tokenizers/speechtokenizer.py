@@ -1,8 +1,7 @@
-"""SpeechTokenizer: 16 kHz, 50 Hz, 0.5 kbit/s for each of 1 to 8 codebooks, the first HuBERT-like."""
+"""SpeechTokenizer: 16 kHz, 50 Hz, 0.5 kbit/s for each of 1 to 8 books, the first HuBERT-like."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 import warnings
 from types import ModuleType
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from bench.contracts import TokenizerInfo
 from bench.errors import UserError
 from bench.tokenizers._codec import FrameCodec, residual_streams, size_of, tables
-from bench.tokenizers._hub import Published, Weights, at_rate, count_of, fill, find
+from bench.tokenizers._hub import Published, Weights, at_rate, count_of, fill, find, package
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +92,7 @@ def architecture() -> Any:
     if added:
         sys.modules[trainer] = stub
     try:
-        return importlib.import_module("speechtokenizer").SpeechTokenizer
+        return package("speechtokenizer").SpeechTokenizer
     finally:
         if added:
             del sys.modules[trainer]
