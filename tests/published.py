@@ -2,9 +2,9 @@
 
 Real sizes but for X-Codec (2 of HuBERT's 12 layers, a quarter of the codec's width) and
 SpeechTokenizer (a quarter of the filters and dimensions); `FULL` holds the real sizes of these and
-of the larger variants. The
-codebooks are drawn from the latents that speech gives, so that ids vary, and the last layer is
-scaled to the level of speech.
+of the larger variants, and what is called small is for tests of files alone. The codebooks are
+drawn from the latents that speech gives, so that ids vary, and the last layer is scaled to the
+level of speech.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ def encodec(model: str = "24khz") -> Any:
     }
     made = t.EncodecModel(t.EncodecConfig(**(wide if model == "48khz" else {})))
     return _vary(made, lambda m: [q.codebook.embed for q in m.quantizer.layers])
+
+
+def small_encodec() -> Any:
+    t = _transformers()
+    return t.EncodecModel(t.EncodecConfig(num_filters=4, hidden_size=16))
 
 
 def dac(model: str = "16khz") -> Any:
@@ -160,7 +165,9 @@ def snac(model: str = "24khz") -> tuple[Any, dict[str, Any]]:
         "attn_window_size": 32,
         "vq_strides": [8, 4, 2, 1],
     }
-    config = {**shared, **(small if model == "24khz" else large)}
+    config = {**shared, **(large if model == "32khz" else small)}
+    if model == "small":
+        config |= {"encoder_dim": 4, "decoder_dim": 32}
     made = SNAC(**config).eval()
     with _no_grad():
         residual = made.encoder(made.preprocess(_heard(config["sampling_rate"], 1)))
@@ -168,6 +175,14 @@ def snac(model: str = "24khz") -> tuple[Any, dict[str, Any]]:
             quantizer.in_proj.bias.sub_(quantizer.in_proj(residual).mean(dim=(0, 2)))
             residual = residual - quantizer(residual)[0]
     return made, config
+
+
+def small_speechtokenizer() -> tuple[Any, dict[str, Any]]:
+    return speechtokenizer(2, 16)
+
+
+def small_snac() -> tuple[Any, dict[str, Any]]:
+    return snac("small")
 
 
 # --------------------------------------------------------------------------- weights worth testing
