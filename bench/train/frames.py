@@ -70,11 +70,10 @@ def extract(
 def _frames(encoder: Encoder, rows: Sequence[dict[str, Any]]) -> list[npt.NDArray[np.float32]]:
     """Frames of each recording; those of one that cannot be taken are none."""
     audio = [clip.audio for clip in corpus.clips(rows)]
-    if encoder.batching == "single":
-        try:
-            return encoder.frames(audio)
-        except ItemFailure:
-            pass  # one of them; which one is found below
+    try:
+        return encoder.frames(audio)
+    except ItemFailure:  # one of them; which one is found below
+        pass
     return [one_or_none(encoder, item) for item in audio]
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 CLIP = 1.0
+
+
+def optimizer(
+    parameters: Iterable[nn.Parameter], rate: float, betas: tuple[float, float]
+) -> torch.optim.AdamW:
+    """AdamW with a little weight decay, in one kernel."""
+    return torch.optim.AdamW(parameters, rate, betas=betas, weight_decay=0.01, fused=True)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, *parts: nn.Module) -> None:

@@ -21,7 +21,7 @@ from bench.nn.soundstream import SoundStream, SoundStreamConfig
 from bench.nn.spectra import MelDistance
 from bench.train.adversary import Adversary
 from bench.train.corpus import Crops
-from bench.train.gan import average, descend
+from bench.train.gan import average, descend, optimizer
 from bench.train.loop import cosine
 
 KIND = "soundstream"
@@ -42,7 +42,8 @@ class Settings:
     warmup: int = 1000
     adversarial_from: int = 12_000
     rate: float = 8e-4
-    adversarial_rate: float = 2e-4
+    adversarial_rate: float = 3e-4
+    judge_rate: float = 2e-4
     commitment: float = 1.0
     mel: float = 4.0
     match: float = 2.0
@@ -63,11 +64,9 @@ class Trainer:
         self.average = SoundStream(settings.model).to(device)
         self.adversary = Adversary().to(device)
         self.distance = MelDistance(MEL_SCALES).to(device)
-        kind = torch.optim.AdamW
         coder = [*self.model.encoder.parameters(), *self.model.decoder.parameters()]
-        self.makers = kind(coder, settings.rate, betas=(0.8, 0.95), weight_decay=0.01)
-        self.judges = kind(self.adversary.parameters(), settings.adversarial_rate,
-                           betas=(0.5, 0.9), weight_decay=0.0)  # fmt: skip
+        self.makers = optimizer(coder, settings.rate, (0.8, 0.95))
+        self.judges = optimizer(self.adversary.parameters(), settings.judge_rate, (0.5, 0.9))
         self._held = torch.from_numpy(validation.at(0)).to(device)
 
     @property

@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.nn.spectra import MelDistance
 from bench.nn.vocoder import KIND, UnitVocoder, VocoderConfig
 from bench.train.adversary import Adversary
-from bench.train.gan import average, descend
+from bench.train.gan import average, descend, optimizer
 from bench.train.loop import cosine
 from bench.train.soundstream import MEL_SCALES
 from bench.train.units import UnitBatch, UnitCrops
@@ -35,7 +35,8 @@ class Settings:
     frames: int = 48
     adversarial_from: int = 4000
     rate: float = 6e-4
-    adversarial_rate: float = 2e-4
+    adversarial_rate: float = 3e-4
+    judge_rate: float = 2e-4
     mel: float = 4.0
     match: float = 2.0
     average: float = 0.999
@@ -55,9 +56,8 @@ class Trainer:
         self.average = UnitVocoder(settings.model).to(device)
         self.adversary = Adversary().to(device)
         self.distance = MelDistance(MEL_SCALES).to(device)
-        self.makers = torch.optim.AdamW(self.model.parameters(), settings.rate, betas=(0.8, 0.95))
-        self.judges = torch.optim.AdamW(self.adversary.parameters(), settings.adversarial_rate,
-                                        betas=(0.5, 0.9), weight_decay=0.0)  # fmt: skip
+        self.makers = optimizer(self.model.parameters(), settings.rate, (0.8, 0.95))
+        self.judges = optimizer(self.adversary.parameters(), settings.judge_rate, (0.5, 0.9))
         self._held = held.at(0)
 
     def start_from(self, folder: Path) -> None:
