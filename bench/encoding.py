@@ -117,7 +117,9 @@ def _encode(arguments: argparse.Namespace) -> dict[str, Any]:
     recordings, others = find(arguments.inputs)
     if others:
         told = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
-        console.print(f"left alone in the folders, not audio by name: {told}", markup=False)
+        console.print(
+            f"left alone in the folders, not audio by name: {told}", markup=False, soft_wrap=True
+        )
     where = device.resolve(arguments.device)
     loaded = load_tokenizer(arguments.tokenizer, settings, where)
     scan(recordings, threads)
@@ -143,7 +145,7 @@ def _encode(arguments: argparse.Namespace) -> dict[str, Any]:
     if done is not None:
         parts.tidy(plan)
         meta = done
-        console.print(f"{out} is finished; --overwrite makes it anew", markup=False)
+        console.print(f"{out} is finished; --overwrite makes it anew", markup=False, soft_wrap=True)
     else:
         groups = plan_parts(recordings, arguments.max_seconds, plan["part_seconds"])
         _tell(console, meta, recordings)
@@ -170,7 +172,7 @@ def _encode(arguments: argparse.Namespace) -> dict[str, Any]:
 def _tell(console: Console, meta: Meta, recordings: list[Recording]) -> None:
     seconds = sum(one.frames / one.rate for one in recordings if one.rate)
     amount = f"{len(recordings)} recordings, {seconds / 3600:.2f} hours"
-    console.print(f"{meta.variant} on {meta.device}: {amount}", markup=False)
+    console.print(f"{meta.variant} on {meta.device}: {amount}", markup=False, soft_wrap=True)
 
 
 def _finished(out: Path, meta: Meta) -> Meta | None:

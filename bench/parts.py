@@ -49,7 +49,7 @@ class Parts:
 
     def open(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
         """Go on with parts that belong to `plan`; others: UserError, or removed by `overwrite`."""
-        text = json.dumps(plan, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(plan, ensure_ascii=False)
         found, wanted = self._plan(), json.loads(text)
         if found is not None and found != wanted:
             if not overwrite:
