@@ -13,7 +13,8 @@
 It tells of the variant that `load()` gives without options, and is a literal: names and calls are
 not evaluated. `weights` is what must be there: `package:` a distribution that must be installed,
 `file:` a file below the folder of weights, `hub:` a repository, in the folder of weights or the
-Hugging Face cache, `shipped:` a file beside the plugin's own.
+Hugging Face cache, `shipped:` a file beside the plugin's own or among the
+project's checkpoints.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench.checkpoint import SHIPPED
 from bench.registry import Plugin
 from bench.weights import home
 
@@ -59,7 +61,7 @@ class Card:
         places = {
             "file": _file,
             "hub": _hub,
-            "shipped": lambda what: (self.folder / what).is_file(),
+            "shipped": lambda what: any((f / what).is_file() for f in (self.folder, SHIPPED)),
         }
         there = all(places[kind](what) for kind, what in stated if kind != "package")
         return AT_HAND if there else "to fetch"

@@ -13,6 +13,15 @@ from bench.contracts import AudioBatch, Ids, Samples, Stream, TokenizerInfo, Tok
 from bench.errors import UserError
 
 KIND = "soundstream"
+CARD: dict[str, Any] = {
+    "family": "codec",
+    "sample_rate": 16_000,
+    "frame_rate": 50.0,
+    "streams": ((8, 1024),),
+    "kbps": 4.0,
+    "licence": "Apache-2.0; speech: see CARD.md",
+    "weights": ("shipped:soundstream/model.safetensors",),
+}
 
 
 class SoundStreamTokenizer:
@@ -53,7 +62,7 @@ class SoundStreamTokenizer:
             nested=True,
             causal=True,
             parameters=sum(t.numel() for t in found.tensors.values()),
-            licence="Apache-2.0 (code); CC-BY-SA-4.0 (shipped weights)",
+            licence=CARD["licence"],
             source="Zeghidour et al. 2021, SoundStream, arXiv:2107.03312",
             training_data="see CARD.md and data.csv beside the weights",
             training_speakers=found.speakers(),
