@@ -120,7 +120,9 @@ def load_encoder(
     if name not in NAMES:
         raise UserError(f"unknown encoder '{name}': choose {', '.join(NAMES)}")
     if name != "moonshine":
-        raise UserError(f"encoder {name} is not there yet")
+        from bench.ssl_models import load_model
+
+        return load_model(name, model, layer, device)
     if model is not None:
         raise UserError(
             f"encoder=moonshine has no option model={model}: its weights come with the package "
