@@ -8,7 +8,7 @@ uniform sample is kept, drawn by seed and recording, so that disk and time stay 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,32 +52,34 @@ def extract(
     with data.open("r+b" if done else "wb") as file:
         file.truncate(count * size)
         file.seek(0, 2)
-        for start in track(range(done, len(rows), GROUP), "frames", disable=quiet):
-            group = rows[start : start + GROUP]
-            for number, frames in enumerate(_frames(encoder, group), start):
-                if share < 1:
-                    random = np.random.default_rng((seed, number))
-                    frames = frames[random.random(len(frames)) < share]
-                file.write(np.ascontiguousarray(frames, dtype="<f4").tobytes())
-                count += len(frames)
-            file.flush()
-            _write(state, {"settings": told, "done": start + len(group), "frames": count})
+        for number, frames in enumerate(recordings(encoder, rows[done:], quiet), done):
+            if share < 1:
+                random = np.random.default_rng((seed, number))
+                frames = frames[random.random(len(frames)) < share]
+            file.write(np.ascontiguousarray(frames, dtype="<f4").tobytes())
+            count += len(frames)
+            if (number + 1) % GROUP == 0 or number + 1 == len(rows):
+                file.flush()
+                _write(state, {"settings": told, "done": number + 1, "frames": count})
     if not count:
         raise UserError("not one frame came out of the speech that was chosen: give more --data")
     return np.memmap(data, dtype="<f4", mode="r", shape=(count, encoder.dimension))
 
 
-def _frames(encoder: Encoder, rows: Sequence[dict[str, Any]]) -> list[npt.NDArray[np.float32]]:
-    """Frames of each recording; those of one that cannot be taken are none."""
-    audio = [clip.audio for clip in corpus.clips(rows)]
-    try:
-        return encoder.frames(audio)
-    except ItemFailure:  # one of them; which one is found below
-        pass
-    return [one_or_none(encoder, item) for item in audio]
+def recordings(
+    encoder: Encoder, rows: Sequence[dict[str, Any]], quiet: bool = False
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Frames of each recording in order, a few recordings in memory at a time; those of one that
+    cannot be taken are none."""
+    for start in track(range(0, len(rows), GROUP), "frames", disable=quiet):
+        audio = [clip.audio for clip in corpus.clips(rows[start : start + GROUP])]
+        try:
+            yield from encoder.frames(audio)
+        except ItemFailure:  # of one of them
+            yield from (_one_or_none(encoder, item) for item in audio)
 
 
-def one_or_none(encoder: Encoder, audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _one_or_none(encoder: Encoder, audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     try:
         return encoder.frames([audio])[0]
     except ItemFailure:
