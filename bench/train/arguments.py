@@ -22,6 +22,7 @@ def add_train(commands: Any) -> None:
     _vocoder(_common(kinds, "vocoder", "a detokenizer of units"))
     _soundstream(_common(kinds, "soundstream", "the RVQ codec `soundstream`"))
     _kmeans(_common(kinds, "kmeans", "the k-means of `units` on an encoder's frames"))
+    _bpe(_common(kinds, "bpe", "merges of the units of a k-means"))
 
 
 def _common(kinds: Any, name: str, about: str) -> argparse.ArgumentParser:
@@ -108,4 +109,21 @@ def _kmeans(made: argparse.ArgumentParser) -> None:
         default=2_000_000,
         metavar="N",
         help="most frames to keep on disk; of more speech, a uniform sample (2000000)",
+    )
+
+
+def _bpe(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--kmeans", metavar="DIR", help="whose units (OUT/kmeans)")
+    made.add_argument("--model", metavar="M", help="folder or hub id of the k-means' encoder")
+    made.add_argument(
+        "--merges",
+        type=int,
+        action="append",
+        metavar="N",
+        help="pairs to merge, into OUT/bpe-N; may be repeated (2000)",
+    )
+    made.add_argument(
+        "--every-frame",
+        action="store_true",
+        help="of one unit a frame, into OUT/bpe-N-frames; else of units without repetitions",
     )

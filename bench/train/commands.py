@@ -40,14 +40,22 @@ def train(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name, least) < least:
             raise UserError(f"--{name} must be {least} or more")
     arguments.data = arguments.data or ["mini"]
-    known = {"soundstream": soundstream, "kmeans": kmeans, "vocoder": vocoder}
+    known = {"soundstream": soundstream, "kmeans": kmeans, "bpe": bpe, "vocoder": vocoder}
     return known[arguments.what](arguments)
 
 
 def kmeans(arguments: argparse.Namespace) -> int:
+    """Cluster an encoder's frames; see bench.train.kmeans."""
     from bench.train.kmeans import train_kmeans
 
     return train_kmeans(arguments, speech(arguments, "train"))
+
+
+def bpe(arguments: argparse.Namespace) -> int:
+    """Merge units that follow each other; see bench.train.bpe."""
+    from bench.train.bpe import train_bpe
+
+    return train_bpe(arguments, speech(arguments, "train"))
 
 
 def soundstream(arguments: argparse.Namespace) -> int:
