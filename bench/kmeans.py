@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.ssl_encoders import Encoder
 
 KIND = "kmeans"
+NEEDED = {"encoder", "model", "layer", "weights", "dimension", "rate", "k"}
 CHUNK = 16_384  # frames at a time, for a flat memory
 
 
@@ -37,13 +38,13 @@ class KMeans:
     def fits(self, encoder: Encoder) -> None:
         """UserError where the centroids are of another encoder's, layer's or model's frames."""
         made = features_of(encoder)
-        for key, what in (("encoder", "encoder"), ("layer", "layer"), ("weights", "weights"),
-                          ("dimension", "dimension")):  # fmt: skip
-            if self.config.get(key) != made[key]:
+        for key in ("encoder", "layer", "weights", "dimension"):
+            if self.config[key] != made[key]:
                 raise UserError(
-                    f"the k-means in {self.folder} is of {what} {self.config.get(key)}, not "
-                    f"{made[key]}: choose the one it is of, or train another with "
-                    f"`{train_command(made['encoder'], encoder.layer, len(self.centroids))}`"
+                    f"the k-means in {self.folder} is of {key} {self.config[key]} (model "
+                    f"{self.config['model']}), not of {made[key]} (model {made['model']}): choose "
+                    "what it is of, or train another with "
+                    f"`{train_command(encoder.name, encoder.layer, len(self.centroids))}`"
                 )
 
 
@@ -85,10 +86,11 @@ def load_kmeans(folder: Path) -> KMeans:
     found = checkpoint.load(folder, KIND)
     centroids = found.tensors.get("centroids")
     wanted = [found.config.get("k"), found.config.get("dimension")]
-    if centroids is None or list(centroids.shape) != wanted or set(found.tensors) != {"centroids"}:
+    whole = set(found.tensors) == {"centroids"} and NEEDED <= set(found.config)
+    if not whole or centroids is None or list(centroids.shape) != wanted:
         raise UserError(
             f"{folder} does not fit its own config.json: it should hold centroids of shape "
-            f"{wanted}; train it anew or fetch it again"
+            f"{wanted} and say whose frames they are of; train it anew or fetch it again"
         )
     table = centroids.float().numpy()
     if not np.isfinite(table).all():

@@ -129,6 +129,11 @@ def load_bpe(folder: Path) -> UnitBpe:
         ) from error
 
 
+def folder_of(merges: int, dedup: bool) -> str:
+    """Name of the folder of such merges beside `kmeans/`."""
+    return f"bpe-{merges}" if dedup else f"bpe-{merges}-frames"
+
+
 def _text(units: Ids) -> str:
     return "".join(map(chr, (units + FIRST).tolist()))
 

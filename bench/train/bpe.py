@@ -15,7 +15,7 @@ from bench.kmeans import KMeans, load_kmeans
 from bench.ssl_encoders import Encoder, load_encoder
 from bench.train.frames import recordings
 from bench.train.runs import Rows, command, keep_list, table
-from bench.unit_bpe import UnitBpe, learn, save
+from bench.unit_bpe import UnitBpe, folder_of, learn, save
 
 CARD = """# BPE of units, {merges} merges
 
@@ -30,11 +30,6 @@ Made on (`data.csv` lists the recordings):
 
     {command}
 """
-
-
-def folder_of(merges: int, dedup: bool) -> str:
-    """Name of the folder of such merges beside `kmeans/`."""
-    return f"bpe-{merges}" if dedup else f"bpe-{merges}-frames"
 
 
 def train_bpe(arguments: argparse.Namespace, found: Rows) -> int:
