@@ -86,7 +86,7 @@ def load_kmeans(folder: Path) -> KMeans:
     found = checkpoint.load(folder, KIND)
     centroids = found.tensors.get("centroids")
     wanted = [found.config.get("k"), found.config.get("dimension")]
-    whole = set(found.tensors) == {"centroids"} and NEEDED <= set(found.config)
+    whole = set(found.tensors) == {"centroids"} and set(found.config) >= NEEDED
     if not whole or centroids is None or list(centroids.shape) != wanted:
         raise UserError(
             f"{folder} does not fit its own config.json: it should hold centroids of shape "

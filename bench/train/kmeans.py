@@ -196,6 +196,8 @@ def settled(frames: Table, centroids: Table, device: str, rounds: int) -> tuple[
         if not len(unused) or not left:
             break
         far = _farthest(frames, distances, len(unused))
+        if not len(far):  # every frame lies on a centroid
+            break
         centroids[unused[: len(far)]] = far
     if len(unused) and rounds > 1:
         raise UserError(
