@@ -332,7 +332,7 @@ def test_every_test_utterance_of_mini_comes_back(load: Load, tmp_path: Path) -> 
         ({"durations": "true"}, "durations=true needs dedup=true"),
         ({"bpe": "-1"}, "bpe=-1 is not possible"),
         ({"bpe": "77"}, r"bpe=77 with dedup=false is not at hand .*bpe=30 with dedup=true.* "
-         r"`bench train bpe --merges 77 --every-frame"),
+         r"`bench train bpe --kmeans .* --merges 77 --every-frame .*/bpe-77-frames"),
         ({"k": "100"}, r"is of encoder=moonshine, k=24, not of .*k=100; .*kmeans .*--k 100"),
         ({"encoder": "hubert"}, "is of encoder=moonshine, k=24, not of encoder=hubert"),
         ({"layer": "6"}, "layer=6 is not possible with encoder=moonshine"),

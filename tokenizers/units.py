@@ -188,7 +188,10 @@ def _folder(encoder: str, layer: int | None, k: int, weights: str | None) -> Pat
 def _merges(folder: Path, kmeans: KMeans, count: int, dedup: bool) -> UnitBpe:
     name = folder_of(count, dedup)
     every = "" if dedup else " --every-frame"
-    made = f"`bench train bpe --merges {count}{every} --data DATA --out {folder}`"
+    made = (
+        f"`bench train bpe --kmeans {folder}/kmeans --merges {count}{every} --data DATA "
+        f"--out {folder}/{name}`"
+    )
     if not (folder / name).is_dir():
         there = [p.name.split("-") for p in sorted(folder.glob("bpe-*"))]
         told = [f"bpe={p[1]} with dedup={str(len(p) == 2).lower()}" for p in there]

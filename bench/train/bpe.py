@@ -1,4 +1,4 @@
-"""`bench train bpe`: merges of units that follow each other often, for one or more sizes."""
+"""`bench train bpe`: merges of units that follow each other often."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.kmeans import KMeans, load_kmeans
 from bench.ssl_encoders import Encoder, load_encoder
 from bench.train.frames import recordings
 from bench.train.runs import Rows, command, keep_list, table
-from bench.unit_bpe import UnitBpe, folder_of, learn, save
+from bench.unit_bpe import UnitBpe, learn, save
 
 CARD = """# BPE of units, {merges} merges
 
@@ -33,12 +33,11 @@ Made on (`data.csv` lists the recordings):
 
 
 def train_bpe(arguments: argparse.Namespace, found: Rows) -> int:
-    """Units of the recordings `found`, merged; a folder in --out for each of --merges."""
-    out, dedup = Path(arguments.out), not arguments.every_frame
-    wanted = sorted(set(arguments.merges or [2000]))
-    if wanted[0] < 1:
-        raise UserError(f"--merges {wanted[0]} is not possible: choose 1 or more")
-    kmeans = load_kmeans(Path(arguments.kmeans) if arguments.kmeans else out / "kmeans")
+    """Units of the recordings `found`, merged; the folder --out."""
+    folder, merges, dedup = Path(arguments.out), arguments.merges, not arguments.every_frame
+    if merges < 1:
+        raise UserError(f"--merges {merges} is not possible: choose 1 or more")
+    kmeans = load_kmeans(Path(arguments.kmeans))
     about = kmeans.config
     encoder = load_encoder(
         about["encoder"],
@@ -49,9 +48,22 @@ def train_bpe(arguments: argparse.Namespace, found: Rows) -> int:
     )
     kmeans.fits(encoder)
     units = units_of(encoder, kmeans, found, dedup)
+    k = len(kmeans.centroids)
+    made = learn(units, k, merges)
+    config = {"k": k, "merges": merges, "dedup": dedup, "kmeans": kmeans.revision}
+    bpe = UnitBpe(made, config, "")
     seconds = sum(row["seconds"] for row in found)
-    for merges in wanted:
-        _write(out / folder_of(merges, dedup), units, kmeans, merges, dedup, found, seconds)
+    before = sum(map(len, units)) / seconds
+    after = sum(len(bpe.encode(item)) for item in units) / seconds
+    card = CARD.format(
+        merges=merges, k=k, kmeans=kmeans.revision, vocabulary=bpe.vocabulary, before=before,
+        repeats="without repetitions (`dedup=true`)" if dedup else "one a frame (`dedup=false`)",
+        after=after, longest=max(len(bpe.decode(np.array([t]))) for t in range(bpe.vocabulary)),
+        table=table(found), command=command(),
+    )  # fmt: skip
+    keep_list(folder, found)
+    save(folder, made, config, card)
+    print(f"{folder}: {before:.2f} units a second become {after:.2f} tokens of {bpe.vocabulary}")
     return 0
 
 
@@ -59,22 +71,3 @@ def units_of(encoder: Encoder, kmeans: KMeans, found: Rows, dedup: bool) -> list
     """The units of each recording, without repetitions where `dedup`."""
     ids = [kmeans.ids(frames) for frames in recordings(encoder, found)]
     return [deduplicated(item)[0] for item in ids] if dedup else ids
-
-
-def _write(folder: Path, units: list[Ids], kmeans: KMeans, merges: int, dedup: bool, found: Rows,
-           seconds: float) -> None:  # fmt: skip
-    k = len(kmeans.centroids)
-    made = learn(units, k, merges)
-    config = {"k": k, "merges": merges, "dedup": dedup, "kmeans": kmeans.revision}
-    keep_list(folder, found)
-    bpe = UnitBpe(made, config, "")
-    lengths = [len(bpe.encode(item)) for item in units]
-    longest = max(len(bpe.decode(np.array([token]))) for token in range(bpe.vocabulary))
-    before, after = sum(map(len, units)) / seconds, sum(lengths) / seconds
-    card = CARD.format(
-        merges=merges, k=k, kmeans=kmeans.revision, vocabulary=bpe.vocabulary, before=before,
-        repeats="without repetitions (`dedup=true`)" if dedup else "one a frame (`dedup=false`)",
-        after=after, longest=longest, table=table(found), command=command(),
-    )  # fmt: skip
-    save(folder, made, config, card)
-    print(f"{folder}: {before:.2f} units a second become {after:.2f} tokens of {bpe.vocabulary}")
