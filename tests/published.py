@@ -1,10 +1,9 @@
 """Models of the published codecs' architectures with random weights, saved as folders.
 
-Real sizes but for X-Codec (2 of HuBERT's 12 layers, a quarter of the codec's width) and
-SpeechTokenizer (a quarter of the filters and dimensions); `FULL` holds the real sizes of these and
-of the larger variants, and what is called small is for tests of files alone. The codebooks are
-drawn from the latents that speech gives, so that ids vary, and the last layer is scaled to the
-level of speech.
+Real sizes but for DAC and SpeechTokenizer (a quarter of the width) and X-Codec (the same, and 2 of
+HuBERT's 12 layers); `FULL` holds the real sizes of these and of the larger variants, and what is
+called small is for tests of files alone. The codebooks are drawn from the latents that speech
+gives, so that ids vary, and the last layer is scaled to the level of speech.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def small_encodec() -> Any:
     return t.EncodecModel(t.EncodecConfig(num_filters=4, hidden_size=16))
 
 
-def dac(model: str = "16khz") -> Any:
+def dac(model: str = "16khz", full: bool = False) -> Any:
     t = _transformers()
     chosen = {
         "16khz": ([2, 4, 5, 8], 12, 16_000),
@@ -76,11 +75,12 @@ def dac(model: str = "16khz") -> Any:
         "44khz": ([2, 4, 8, 8], 9, 44_100),
     }[model]
     ratios, books, rate = chosen
+    small = {} if full else {"encoder_hidden_size": 16, "decoder_hidden_size": 384}
     made = t.DacModel(
-        t.DacConfig(downsampling_ratios=ratios, n_codebooks=books, sampling_rate=rate)
-    )
+        t.DacConfig(downsampling_ratios=ratios, n_codebooks=books, sampling_rate=rate, **small)
+    ).eval()
     with _no_grad():
-        made.decoder.conv2.weight.mul_(40)
+        _level(made.decoder.conv2, made(_heard(rate, 1)).audio_values)
     return made
 
 
@@ -88,7 +88,7 @@ def mimi(**changed: Any) -> Any:
     t = _transformers()
     made = t.MimiModel(t.MimiConfig(**changed))
     with _no_grad():
-        latents = made.encoder(_heard(made.config.sampling_rate, 1)).latents
+        latents = made.encoder(_heard(made.config.sampling_rate, 1, 5.0)).latents
         for part in (
             made.quantizer.semantic_residual_vector_quantizer,
             made.quantizer.acoustic_residual_vector_quantizer,
@@ -192,11 +192,11 @@ def _no_grad() -> Any:
     return torch.no_grad()
 
 
-def _heard(rate: int, channels: int) -> Any:
-    """Two seconds of speech [1, channels, L], in whole frames of every codec."""
+def _heard(rate: int, channels: int, seconds: float = 2.0) -> Any:
+    """Speech [1, channels, L], in whole frames of every codec."""
     import torch
 
-    piece = sound(rate, 2.0)
+    piece = sound(rate, seconds)
     return torch.from_numpy(piece[: len(piece) // 1920 * 1920].copy()).expand(1, channels, -1)
 
 
@@ -217,14 +217,21 @@ def _vary(model: Any, books: Callable[[Any], Iterable[Any]]) -> Any:
 
 
 def _draw(books: Iterable[Any], latents: Any) -> None:
-    """Fill codebooks [V, D] with what is left of `latents` [1, D, T] after those before."""
+    """Fill codebooks [V, D] with what is left of `latents` [1, D, T] after those before.
+
+    Entry t lies by frame t, the rest far away, so that the nearest entry is seldom nearly equalled
+    by another; what is left of a frame is left by the nearest entry of another frame.
+    """
     import torch
 
     left = latents[0].T
     for book in books:
-        chosen = torch.randint(len(left), (len(book),))
-        book.copy_(left[chosen] + 0.1 * left.std() * torch.randn_like(book))
-        left = left - book[torch.cdist(left, book).argmin(dim=1)]
+        near, scale = min(len(left), len(book)), left.std()
+        book[:near] = left[:near] + 0.1 * scale * torch.randn_like(book[:near])
+        far = torch.randint(len(left), (len(book) - near,))
+        book[near:] = left[far] + 3 * scale * torch.randn_like(book[near:])
+        distance = torch.cdist(left, book).fill_diagonal_(float("inf"))
+        left = left - book[distance.argmin(dim=1)]
 
 
 def _level(conv: Any, made: Any) -> None:
@@ -244,8 +251,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "snac-24khz": snac,
 }
 FULL: dict[str, Callable[[], Any]] = {
-    "dac-24khz": lambda: dac("24khz"),
-    "dac-44khz": lambda: dac("44khz"),
+    "dac-16khz": lambda: dac(full=True),
+    "dac-24khz": lambda: dac("24khz", full=True),
+    "dac-44khz": lambda: dac("44khz", full=True),
     "xcodec": lambda: xcodec(full=True),
     "speechtokenizer": lambda: speechtokenizer(64, 1024),
     "snac-32khz": lambda: snac("32khz"),

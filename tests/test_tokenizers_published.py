@@ -129,7 +129,7 @@ def test_ids_vary_and_lie_inside_their_vocabulary(label: str, codec: Open) -> No
     for stream, ids in zip(info.streams, tokens.streams, strict=True):
         assert ids.dtype == np.int64
         if stream.name != "scale":
-            assert len(np.unique(ids)) >= min(5, len(ids)), stream.name
+            assert len(np.unique(ids)) >= min(3, len(ids)), stream.name
 
 
 @every
