@@ -190,6 +190,10 @@ def test_a_manifest_without_validation_keeps_some_for_it(tmp_path: Path) -> None
         (["--language", "xx"], "no recording of split 'train' in mini"),
         (["--warmup", "0"], "--warmup must be above 0 and below --adversarial-from"),
         (["--batch", "0"], "--batch must be 1 or more"),
+        (["--favour", "mini"], "--favour wants CORPUS=N with N above 0, not 'mini'"),
+        (["--favour", "nothing=2", "--language", "en"], "--favour nothing: the speech has no such"),
+        (["--depths", "1,1"], "--depths wants four chances that add up to 1, not '1,1'"),
+        (["--start", "nowhere"], "nowhere is no soundstream checkpoint"),
         (["--entries", "1"], "--entries must be 2 or more"),
     ],
 )
@@ -197,6 +201,27 @@ def test_wrong_arguments(arguments: list[str], told: str, tmp_path: Path) -> Non
     done = bench("train", "soundstream", "--out", str(tmp_path / "run"), *arguments)
     assert done.returncode == 2
     assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_favoured_corpus_is_drawn_more_often() -> None:
+    found = list(corpus.clips(corpus.rows(["mini"], "train")[:200:20]))
+    names = sorted({c.corpus for c in found})
+    plain = corpus.Crops(found, 0.1, 1, 0)._chance
+    more = corpus.Crops(found, 0.1, 1, 0, favour={names[0]: 3.0})._chance
+    mine = np.array([c.corpus == names[0] for c in found])
+    odds = plain[mine].sum() / plain[~mine].sum()
+    assert 0 < mine.sum() < len(mine)
+    assert more[mine].sum() / more[~mine].sum() == pytest.approx(3 * odds)
+
+
+def test_a_codec_goes_on_from_another(tmp_path: Path) -> None:
+    run(tmp_path / "first", 6)
+    trainer = small_trainer()
+    trainer.start_from(checkpoint.load(tmp_path / "first" / "out", "soundstream"))
+    again = trainer.model.state_dict()
+    kept = checkpoint.load(tmp_path / "first" / "out", "soundstream").tensors
+    assert all(torch.equal(again[n].half(), kept[n]) for n in kept)
+    assert trainer.model.quantizer.counts.unique().tolist() == [1.0]
 
 
 # ------------------------------------------------------------------------------------ vocoder

@@ -86,6 +86,11 @@ class ResidualQuantizer(nn.Module):
         """The moving averages, for the state of a training run."""
         return Averages(self)
 
+    def restart_averages(self) -> None:
+        """Averages of entries that were all used alike, after vectors were loaded."""
+        self.counts.fill_(1.0)
+        self.sums.copy_(self.vectors)
+
     @torch.no_grad()
     def start(self, frames: Tensor, seed: int) -> None:
         """Set every codebook to k-means of what the ones before leave of `frames` [N, D]."""

@@ -65,6 +65,23 @@ def _soundstream(made: argparse.ArgumentParser) -> None:
         default="frames",
         help="frames: at the frame rate, for processors; paper: as published",
     )
+    made.add_argument(
+        "--start", metavar="DIR", help="a soundstream checkpoint to go on from, without warm-up"
+    )
+    made.add_argument("--rate", type=float, default=8e-4, help="learning rate (8e-4)")
+    made.add_argument(
+        "--favour",
+        action="append",
+        default=[],
+        metavar="CORPUS=N",
+        help="draw the recordings of this corpus N times as often; may be repeated",
+    )
+    made.add_argument(
+        "--depths",
+        default="0.15,0.15,0.2,0.5",
+        metavar="P,P,P,P",
+        help="how often quantizer dropout leaves 1, 2, 4, 8 codebooks (0.15,0.15,0.2,0.5)",
+    )
     made.add_argument("--codebooks", type=int, default=8, help="codebooks (8)")
     made.add_argument("--entries", type=int, default=1024, help="entries of a codebook (1024)")
     made.add_argument("--warmup", type=int, default=1000, help="steps without quantizer (1000)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -60,26 +61,67 @@ def bpe(arguments: argparse.Namespace) -> int:
 
 def soundstream(arguments: argparse.Namespace) -> int:
     """Train the codec; see bench.train.soundstream."""
+    from bench import checkpoint
     from bench.nn.soundstream import SoundStreamConfig
-    from bench.train.soundstream import Settings, Trainer
+    from bench.train.soundstream import KIND, Settings, Trainer
 
-    if not 0 < arguments.warmup < arguments.adversarial_from:
+    if not 0 < arguments.warmup < arguments.adversarial_from and not arguments.start:
         raise UserError("--warmup must be above 0 and below --adversarial-from")
-    model = SoundStreamConfig(arguments.architecture, arguments.codebooks, arguments.entries)
-    settings = Settings(model, arguments.seed, arguments.batch, warmup=arguments.warmup,
-                        adversarial_from=arguments.adversarial_from)  # fmt: skip
+    begin = checkpoint.load(Path(arguments.start), KIND) if arguments.start else None
+    favour = _favour(arguments.favour)
+    settings = Settings(
+        SoundStreamConfig(arguments.architecture, arguments.codebooks, arguments.entries),
+        arguments.seed,
+        arguments.batch,
+        warmup=0 if begin else arguments.warmup,
+        adversarial_from=arguments.adversarial_from,
+        rate=arguments.rate,
+        depths=_depths(arguments.depths),
+        start=begin.revision if begin else "",
+    )
     heard, held = speech(arguments, "train"), speech(arguments, "validation")
     keep_list(Path(arguments.out), heard)
     clips = list(corpus.clips(heard))
     trainer = Trainer(
         settings,
-        corpus.Crops(clips, settings.seconds, settings.batch, settings.seed),
-        corpus.Crops(clips, settings.adversarial_seconds, settings.batch, settings.seed + 1),
-        corpus.Crops(list(corpus.clips(held)), CODEC_SECONDS, CODEC_CROPS, settings.seed,
-                     augment=False),
+        corpus.Crops(clips, settings.seconds, settings.batch, settings.seed, favour=favour),
+        corpus.Crops(
+            clips, settings.adversarial_seconds, settings.batch, settings.seed + 1, favour=favour
+        ),
+        corpus.Crops(
+            list(corpus.clips(held)), CODEC_SECONDS, CODEC_CROPS, settings.seed, augment=False
+        ),
         resolve(arguments.device),
-    )  # fmt: skip
-    return drive(arguments, trainer, settings.to_dict(), CODEC_CARD, heard)
+    )
+    if begin:
+        trainer.start_from(begin)
+    known = settings.to_dict() | {"favour": favour}
+    return drive(arguments, trainer, known, CODEC_CARD, heard)
+
+
+def _favour(given: list[str]) -> dict[str, float]:
+    """`["asterisk-en=8"]` → `{"asterisk-en": 8.0}`."""
+    found = {}
+    for part in given:
+        name, _, times = part.partition("=")
+        try:
+            found[name] = float(times)
+        except ValueError:
+            found[name] = 0.0
+        if not 0 < found[name] < math.inf:
+            raise UserError(f"--favour wants CORPUS=N with N above 0, not '{part}'")
+    return found
+
+
+def _depths(given: str) -> tuple[float, ...]:
+    """Four chances that add up to 1."""
+    try:
+        chances = tuple(float(part) for part in given.split(","))
+    except ValueError:
+        chances = ()
+    if len(chances) != 4 or min(chances) < 0 or abs(sum(chances) - 1) > 1e-6:
+        raise UserError(f"--depths wants four chances that add up to 1, not '{given}'")
+    return chances
 
 
 def vocoder(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Clip:
     utterance: str
     speaker: str
     language: str
+    corpus: str
     text: str | None
     pcm: npt.NDArray[np.int16]
 
@@ -118,7 +119,7 @@ def clips(wanted: Sequence[dict[str, Any]]) -> Iterator[Clip]:
             mono = soxr.resample(mono, rate, RATE, quality="VHQ")
         text = row.get("normalised_text")
         yield Clip(
-            row["utterance"], row["speaker"], row["language"],
+            row["utterance"], row["speaker"], row["language"], row["corpus"],
             text if isinstance(text, str) else None,
             np.clip(np.round(mono * 2**15), -(2**15), 2**15 - 1).astype(np.int16),
         )  # fmt: skip
@@ -127,12 +128,16 @@ def clips(wanted: Sequence[dict[str, Any]]) -> Iterator[Clip]:
 class Crops:
     """Batches of crops that depend on (seed, step) alone, so that a resumed run sees the same.
 
-    Groups (corpus speakers) are drawn by seconds^0.6, so that small voices are heard too;
-    recordings of a group by their length.
+    Speakers are drawn by seconds^0.6, so that small voices are heard too; recordings of a speaker
+    by their length. favour: corpus → how many times as often its recordings are drawn.
     """
 
     def __init__(self, found: Sequence[Clip], seconds: float, batch: int, seed: int,
-                 augment: bool = True) -> None:  # fmt: skip
+                 augment: bool = True, favour: Mapping[str, float] | None = None
+                 ) -> None:  # fmt: skip
+        favour = favour or {}
+        if unknown := sorted(set(favour) - {c.corpus for c in found}):
+            raise UserError(f"--favour {unknown[0]}: the speech has no such corpus")
         self.clips, self.batch, self.seed = list(found), batch, seed
         self.samples, self.augment = round(seconds * RATE), augment
         lengths = np.array([len(c.pcm) for c in self.clips], dtype=np.float64)
@@ -140,7 +145,7 @@ class Crops:
         for clip, length in zip(self.clips, lengths, strict=True):
             total[clip.speaker] = total.get(clip.speaker, 0.0) + length
         weight = np.array([
-            length * total[c.speaker] ** -0.4
+            length * total[c.speaker] ** -0.4 * favour.get(c.corpus, 1.0)
             for c, length in zip(self.clips, lengths, strict=True)
         ])  # fmt: skip
         self._chance = weight / weight.sum()

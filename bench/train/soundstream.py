@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bench import checkpoint
+from bench.errors import UserError
 from bench.nn.soundstream import SoundStream, SoundStreamConfig
 from bench.nn.spectra import MelDistance
 from bench.train.adversary import Adversary
@@ -27,12 +28,16 @@ from bench.train.loop import cosine
 KIND = "soundstream"
 MEL_SCALES = ((256, 40), (512, 64), (1024, 80), (2048, 128))
 START_FRAMES = 20  # frames an entry for the k-means that starts the quantizer
-DEPTHS, DEPTH_CHANCES = (1, 2, 4, 8), (0.15, 0.15, 0.2, 0.5)
+DEPTHS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a run depends on besides the speech. Rates are AdamW's, before the schedule."""
+    """Everything a run depends on besides the speech. Rates are AdamW's, before the schedule.
+
+    depths: how often quantizer dropout leaves 1, 2, 4 and 8 codebooks. start: revision of the
+    checkpoint that the run began with, if any; then there is no warm-up.
+    """
 
     model: SoundStreamConfig = field(default_factory=SoundStreamConfig)
     seed: int = 0
@@ -48,6 +53,8 @@ class Settings:
     mel: float = 4.0
     match: float = 2.0
     average: float = 0.999
+    depths: tuple[float, ...] = (0.15, 0.15, 0.2, 0.5)
+    start: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,6 +76,13 @@ class Trainer:
         self.judges = optimizer(self.adversary.parameters(), settings.judge_rate, (0.5, 0.9))
         self._held = torch.from_numpy(validation.at(0)).to(device)
 
+    def start_from(self, found: checkpoint.Checkpoint) -> None:
+        """Go on from a finished codec of the same configuration."""
+        if found.config != self.settings.model.to_dict():
+            raise UserError(f"--start {found.folder}: its configuration is not that of this run")
+        found.fill(self.model)
+        self.model.quantizer.restart_averages()
+
     @property
     def parts(self) -> dict[str, Any]:
         """What a checkpoint of the run holds."""
@@ -79,7 +93,7 @@ class Trainer:
     def step(self, number: int) -> dict[str, float]:
         """One step of whatever stage `number` lies in."""
         s = self.settings
-        if number == s.warmup:
+        if number == s.warmup and not s.start:
             self._start_quantizer()
         if number == s.adversarial_from:
             self.average.load_state_dict(self.model.state_dict())
@@ -130,7 +144,7 @@ class Trainer:
         """Codebooks for each item of the batch: quantizer dropout."""
         random = np.random.default_rng((self.settings.seed, number, 1))
         depths = [min(d, self.settings.model.books) for d in DEPTHS]
-        return torch.from_numpy(random.choice(depths, count, p=DEPTH_CHANCES))
+        return torch.from_numpy(random.choice(depths, count, p=self.settings.depths))
 
     @torch.no_grad()
     def _start_quantizer(self) -> None:

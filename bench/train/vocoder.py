@@ -32,7 +32,7 @@ class Settings:
     model: VocoderConfig
     seed: int = 0
     batch: int = 8
-    frames: int = 48
+    frames: int = 36
     adversarial_from: int = 4000
     rate: float = 6e-4
     adversarial_rate: float = 3e-4
