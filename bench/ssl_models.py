@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.contracts import Batching, Samples
-from bench.errors import UserError, WeightsUnavailable
+from bench.errors import UserError
 from bench.ssl_encoders import RATE, Frames, pieces
+from bench.ssl_weights import KINDS, depth, loaded, normalised
 
 if TYPE_CHECKING:
     import torch
@@ -23,46 +21,6 @@ if TYPE_CHECKING:
 
 SECONDS = 120
 """Audio in one pass, padding included."""
-BIN = "pytorch_model.bin"
-PREPROCESSOR = "preprocessor_config.json"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """architecture: of transformers. repository: hub id of the usual weights. heads: first parts
-    of names of weights that published files hold for other uses. The rest is of the usual ones."""
-
-    architecture: str
-    repository: str
-    licence: str
-    source: str
-    training_data: str
-    heads: tuple[str, ...] = ()
-    file: str = BIN
-
-
-KINDS = {
-    "hubert": Kind(
-        "HubertModel", "facebook/hubert-base-ls960", "Apache-2.0",
-        "HuBERT (Hsu et al., 2021, arXiv:2106.07447)", "LibriSpeech, 960 h",
-        ("lm_head", "projector", "classifier"),
-    ),
-    "wav2vec2": Kind(
-        "Wav2Vec2Model", "facebook/wav2vec2-base", "Apache-2.0",
-        "wav2vec 2.0 (Baevski et al., 2020, arXiv:2006.11477)", "LibriSpeech, 960 h",
-        ("lm_head", "quantizer", "project_q", "project_hid", "projector", "classifier"),
-    ),
-    "wavlm": Kind(
-        "WavLMModel", "microsoft/wavlm-base", "CC-BY-SA-3.0",
-        "WavLM (Chen et al., 2022, arXiv:2110.13900)", "LibriSpeech, 960 h",
-        ("lm_head", "projector", "classifier"),
-    ),
-    "whisper": Kind(
-        "WhisperModel", "openai/whisper-base", "Apache-2.0",
-        "Whisper (Radford et al., 2022, arXiv:2212.04356)", "680,000 h with transcripts",
-        ("proj_out",), "model.safetensors",
-    ),
-}  # fmt: skip
 
 
 class HiddenStates:
@@ -73,24 +31,33 @@ class HiddenStates:
     """
 
     batching: Batching
+    dimension: int
 
-    def __init__(self, name: str, weights: Weights, net: Any, layer: int, hop: int, size: int,
-                 device: str) -> None:  # fmt: skip
-        """net: gives `hidden_states`; size: number of trained weights that are used."""
+    def __init__(
+        self,
+        name: str,
+        weights: Weights,
+        net: Any,
+        layer: int,
+        hop: int,
+        device: str,
+        prepared: str = "",
+    ) -> None:
+        """net: gives `hidden_states`, its weights are those that are used; prepared: what is done
+        to the audio before it."""
+        import transformers
+
         usual = KINDS[name]
         given = weights.folder.name != usual.repository.rpartition("/")[2]
-        self.name, self.layer, self.hop, self.parameters = name, layer, hop, size
+        self.name, self.hop = name, hop
+        self.layer: int | None = layer
+        self.parameters = sum(p.numel() for p in net.parameters())
         self.model = weights.folder.name if given else usual.repository
         self.licence = "that of the weights given" if given else usual.licence
         self.source, self.training_data = usual.source, "" if given else usual.training_data
-        self.weights = weights.revision()
-        self._net, self._device = net, device
-
-    @property
-    def revision(self) -> str:
-        import transformers
-
-        return f"{self.weights}+transformers-{transformers.__version__}"
+        self.weights = weights.revision() + prepared
+        self.revision = f"{self.weights}+transformers-{transformers.__version__}"
+        self._net, self._state, self._device = net, layer, device
 
     def frames(self, audio: Sequence[Samples]) -> list[Frames]:
         """float32 [ceil(L / hop), dimension] of each utterance."""
@@ -147,10 +114,9 @@ class Wave(HiddenStates):
         # What comes after the hidden state that is wanted is not computed; the block after it
         # stays, as the last one's output is normalised where there is a final norm.
         model.encoder.layers = model.encoder.layers[: layer + 1]
-        size = sum(p.numel() for p in model.parameters())
-        super().__init__(name, weights, model, layer, hop, size, device)
+        prepared = "+normalised" if normalise else ""
+        super().__init__(name, weights, model, layer, hop, device, prepared)
         self.dimension, self._around, self._normalise = config.hidden_size, reach - hop, normalise
-        self.weights += "+normalised" if normalise else ""
         self.batching = "equal-length" if config.feat_extract_norm == "group" else "any"
 
     def _prepared(self, audio: Samples) -> list[Samples]:
@@ -171,9 +137,8 @@ class Wave(HiddenStates):
         masked = {"attention_mask": mask} if self.batching == "any" else {}
         given = {name: torch.from_numpy(a).to(self._device)
                  for name, a in {"input_values": audio, **masked}.items()}  # fmt: skip
-        states: torch.Tensor = self._net(**given, output_hidden_states=True).hidden_states[
-            self.layer
-        ]
+        found = self._net(**given, output_hidden_states=True).hidden_states
+        states: torch.Tensor = found[self._state]
         return states
 
 
@@ -192,15 +157,14 @@ class Whisper(HiddenStates):
                 "frames, not of 1500 (30 s): name another one"
             )
         net.layers = net.layers[: layer + 1]
-        size = sum(p.numel() for p in net.parameters())
-        super().__init__(name, weights, net, layer, 320, size, device)
+        super().__init__(name, weights, net, layer, 320, device)
         self.dimension = config.d_model
         self._mels = WhisperFeatureExtractor(feature_size=config.num_mel_bins)
 
     def _states(self, clips: Sequence[Samples]) -> torch.Tensor:
         mels = self._mels(list(clips), sampling_rate=RATE, return_tensors="pt").input_features
         found = self._net(mels.to(self._device), output_hidden_states=True).hidden_states
-        states: torch.Tensor = found[self.layer]
+        states: torch.Tensor = found[self._state]
         return states
 
 
@@ -217,95 +181,15 @@ def load_model(name: str, model: str | None, layer: int | None, device: str) -> 
     found = find(
         Published(f"encoder={name}", kind.repository, kind.file, tensors_in_pickle=True), model
     )
-    wanted, most = 6 if layer is None else layer, _depth(name, found)
+    wanted, most = 6 if layer is None else layer, depth(name, found)
     if not 0 <= wanted <= most:
         raise UserError(
             f"layer={wanted} is not possible with encoder={name} in {found.folder}: choose 0 to "
             f"{most}"
         )
-    net = _loaded(kind, found, device)
+    net = loaded(kind, found, device)
     if name == "whisper":
         return Whisper(name, found, net, wanted, device)
     large = net.config.feat_extract_norm == "layer"
-    normalise = _normalised(found, model or kind.repository, large)
+    normalise = normalised(found, model or kind.repository, large)
     return Wave(name, found, net, wanted, normalise, device)
-
-
-def _depth(name: str, weights: Weights) -> int:
-    """Transformer blocks of the encoder."""
-    key = "encoder_layers" if name == "whisper" else "num_hidden_layers"
-    return int(weights.config.get(key, 0))
-
-
-def _loaded(kind: Kind, weights: Weights, device: str) -> Any:
-    """The transformers model with every weight it needs; what the file holds for `kind.heads`
-    stays unread."""
-    from bench.compat import ensure_torchaudio
-    from bench.tokenizers._hub import _quiet, _tensors, package
-
-    ensure_torchaudio()
-    model = getattr(package("transformers"), kind.architecture)
-    found, wanted = weights.config.get("model_type"), model.config_class.model_type
-    if found != wanted:
-        raise UserError(
-            f"{weights.name}: {weights.folder} holds a model of type '{found}', not '{wanted}'; "
-            "name the folder or hub id of the right one"
-        )
-    state = _tensors(weights)
-    try:
-        with _quiet():
-            made, told = model.from_pretrained(
-                None,
-                config=model.config_class.from_dict(dict(weights.config)),
-                state_dict=state,
-                output_loading_info=True,
-                dtype="float32",
-            )
-    except (OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{weights.name}: {weights.folder} does not fit its own configuration ({reason})"
-        ) from error
-    left = [key for key in told["unexpected_keys"] if key.partition(".")[0] not in kind.heads]
-    lacking = set(told["missing_keys"]) - {"masked_spec_embed"}  # used in training only
-    for keys, what in ((lacking, "lacks"), (left, "has more than the model:")):
-        if keys:
-            raise UserError(
-                f"{weights.name}: {weights.file} {what} {len(keys)} weights, such as {min(keys)}; "
-                "it belongs to another model, fetch the right one"
-            )
-    return made.to(device).eval().requires_grad_(False)
-
-
-def _normalised(weights: Weights, model: str, large: bool) -> bool:
-    """Whether audio is brought to mean 0 and variance 1, as `preprocessor_config.json` says;
-    without one, as the models were trained: the large ones are, the base ones are not."""
-    path = weights.folder / PREPROCESSOR
-    if not path.is_file() and not Path(model).expanduser().is_dir():
-        path = _fetched(weights, model) or path
-    if not path.is_file():
-        return large
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))["do_normalize"]
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{weights.name}: {path} cannot be read ({error}); fetch it again"
-        ) from error
-    return bool(told)
-
-
-def _fetched(weights: Weights, repository: str) -> Path | None:
-    """The hub's file in its cache; None where the repository has none."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(repository, PREPROCESSOR))
-    except LocalEntryNotFoundError as error:
-        raise WeightsUnavailable(
-            f"{weights.name}: the file {PREPROCESSOR} of {repository}, which says how its audio is "
-            "prepared",
-            f"hf download {repository} {PREPROCESSOR} --local-dir {weights.folder}",
-        ) from error
-    except (EntryNotFoundError, HfHubHTTPError):
-        return None

@@ -20,7 +20,7 @@ from bench.errors import ItemFailure, UserError
 from bench.kmeans import load_kmeans, nearest
 from bench.train import frames as extraction
 from bench.train.arguments import add_train
-from bench.train.kmeans import Settings, fit, settled, sklearn_pass, torch_pass
+from bench.train.clustering import Settings, fit, settled, sklearn_pass, torch_pass
 from bench.unit_bpe import load_bpe
 from tests.conftest import ROOT, speech, write_suite
 
@@ -41,14 +41,14 @@ def blobs() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several batches a pass though the corpora here are small."""
-    monkeypatch.setattr("bench.train.kmeans.BATCH", 1000)
+    monkeypatch.setattr("bench.train.clustering.BATCH", 1000)
 
 
 @pytest.mark.parametrize("run", [sklearn_pass, torch_pass])
 def test_known_clusters_are_found(
     run: Any, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.train.kmeans.sklearn_pass", run)
+    monkeypatch.setattr("bench.train.clustering.sklearn_pass", run)
     points, centres = blobs
     made = fit(points, Settings(BLOBS, passes=8), tmp_path, "cpu", quiet=True)
     found, distances = nearest(centres.astype(np.float32), made.centroids)
@@ -195,13 +195,13 @@ t.killed(Path(sys.argv[1]))
 
 def killed(folder: Path) -> None:
     """Runs in a process of its own: dies in the middle of the frames, then after two passes."""
-    import bench.train.kmeans as kmeans
+    import bench.train.clustering as clustering
 
     rows = recordings(folder)
     run = folder / "run"
     if not run.is_dir():
         extract(run, rows, Fake(stop=20))
-    saved, save = [], kmeans._save
+    saved, save = [], clustering._save
 
     def dying(*given: Any) -> None:
         save(*given)
@@ -209,7 +209,7 @@ def killed(folder: Path) -> None:
         if len(saved) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    kmeans._save, kmeans.BATCH = dying, 1000
+    clustering._save, clustering.BATCH = dying, 1000
     fit(extract(run, rows, Fake()), Settings(7, 5), run, "cpu", quiet=True)
 
 
@@ -265,7 +265,7 @@ def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "units"
     assert run("kmeans", "--k", "12", "--passes", "3", "--data", str(corpus), "--out",
                str(folder / "kmeans")) == 0  # fmt: skip
-    for merges, name in ((5, "bpe-5"), (9, "bpe-9"), (9, "bpe-9-frames")):
+    for merges, name in ((2, "bpe-2"), (4, "bpe-4"), (4, "bpe-4-frames")):
         every = ["--every-frame"] if name.endswith("frames") else []
         assert run("bpe", "--kmeans", str(folder / "kmeans"), "--merges", str(merges), *every,
                    "--data", str(corpus), "--out", str(folder / name)) == 0  # fmt: skip
@@ -280,15 +280,15 @@ def test_what_the_commands_write(trained: Path) -> None:
     assert "k = 12" in card and "| – | en |" in card and "All 12 are used" in card
     assert len((trained / "kmeans" / "data.csv").read_text().splitlines()) == 4
     assert not (trained / "kmeans" / "frames.f32").exists()
-    for name, dedup in (("bpe-9", True), ("bpe-9-frames", False)):
+    for name, dedup in (("bpe-4", True), ("bpe-4-frames", False)):
         bpe = load_bpe(trained / name)
-        assert bpe.config == {"k": 12, "merges": 9, "dedup": dedup, "kmeans": kmeans.revision}
-        assert "9 merges" in (trained / name / "CARD.md").read_text()
+        assert bpe.config == {"k": 12, "merges": 4, "dedup": dedup, "kmeans": kmeans.revision}
+        assert "4 merges" in (trained / name / "CARD.md").read_text()
         assert json.loads((trained / name / "config.json").read_text())["kind"] == "unit-bpe"
 
 
 def test_fewer_merges_are_the_first_of_more(trained: Path) -> None:
-    few, many = load_bpe(trained / "bpe-5"), load_bpe(trained / "bpe-9")
+    few, many = load_bpe(trained / "bpe-2"), load_bpe(trained / "bpe-4")
     for token in range(few.vocabulary):
         one = np.array([token])
         np.testing.assert_array_equal(few.decode(one), many.decode(one))

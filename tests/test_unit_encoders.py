@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.compat import ensure_torchaudio
 from bench.contracts import Samples
 from bench.errors import UserError
 from bench.ssl_encoders import Encoder, load_encoder
@@ -22,6 +23,7 @@ from tests.conftest import speech
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+ensure_torchaudio()  # some of its models import it
 
 BLOCKS = 2
 BASE = {"num_hidden_layers": BLOCKS}
