@@ -9,17 +9,16 @@ none was trained on more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.contracts import Batching, Samples
+from bench.encoder_names import NAMES
 from bench.errors import UserError
 
 Frames = npt.NDArray[np.float32]
-EncoderName = Literal["moonshine", "hubert", "wav2vec2", "wavlm", "whisper"]
-NAMES: tuple[str, ...] = get_args(EncoderName)
 RATE = 16_000
 
 

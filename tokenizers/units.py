@@ -11,9 +11,10 @@ import numpy.typing as npt
 from bench import checkpoint
 from bench.contracts import AudioBatch, Ids, Samples, Stream, TokenizerInfo, Tokens
 from bench.dedup import DURATIONS, deduplicated, duration_ids, durations_of
+from bench.encoder_names import NAMES, EncoderName
 from bench.errors import ItemFailure, UserError
 from bench.kmeans import KMeans, load_kmeans, train_command
-from bench.ssl_encoders import NAMES, RATE, Encoder, EncoderName, Frames, load_encoder
+from bench.ssl_encoders import RATE, Encoder, Frames, load_encoder
 from bench.unit_bpe import UnitBpe, folder_of, load_bpe
 
 if TYPE_CHECKING:

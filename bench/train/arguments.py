@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench.ssl_encoders import NAMES
+from bench.encoder_names import NAMES
 
 
 def add_train(commands: Any) -> None:
