@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 eval: $(STAMP)
-	$(BIN)/bench eval mulaw --suite mini
+	$(BIN)/bench eval soundstream --suite mini
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
