@@ -2,8 +2,7 @@
 
 The task and the duration predictor are those of unit HiFi-GAN (Polyak et al. 2021, "Speech
 Resynthesis from Discrete Disentangled Self-Supervised Representations"; Lee et al. 2022); pitch
-and level between units and sound, predicted when nothing else gives them, are those of FastSpeech 2
-(Ren et al. 2021); the generator is the frame-rate decoder of `soundstream`, at 50 Hz whatever the
+between units and sound, predicted when it speaks, is that of FastSpeech 2 (Ren et al. 2021); the generator is the frame-rate decoder of `soundstream`, at 50 Hz whatever the
 rate of the units.
 """
 
@@ -24,9 +23,9 @@ from bench.nn.soundstream import HOP, FrameDecoder, SoundStreamConfig
 from bench.nn.spectra import RATE
 
 KIND = "unit-vocoder"
-PROSODY = 3
-"""Channels of prosody at 50 Hz: voiced (0 or 1), octaves above the voice's mean F0 (0 where
-unvoiced), level (natural log of the root mean square of the frame, about 0 ± 1)."""
+PROSODY = 2
+"""Channels of prosody at 50 Hz: voiced (0 or 1), and octaves above the voice's mean F0 (0 where
+unvoiced)."""
 LONGEST = 200
 """Frames that a predicted duration is limited to."""
 
@@ -98,13 +97,19 @@ class UnitVocoder(nn.Module):
         return x[..., at.long().clamp(max=units.shape[1] - 1)]
 
     def prosody(self, hidden: Tensor) -> Tensor:
-        """[B, W, T] → [B, 3, T]: logit of voicing, pitch, level."""
+        """[B, W, T] → [B, 2, T]: logit of voicing, and pitch."""
         for block in self.prosody_blocks:
             hidden = block(hidden)
         return self.prosody_out(hidden.transpose(1, 2)).transpose(1, 2)
 
+    def own_prosody(self, hidden: Tensor) -> Tensor:
+        """[B, W, T] → [B, 2, T] as `sound` takes it, decided by the prediction."""
+        voicing, pitch = self.prosody(hidden).unbind(1)
+        voiced = (voicing > 0).to(pitch.dtype)
+        return torch.stack([voiced, pitch * voiced], dim=1)
+
     def sound(self, hidden: Tensor, prosody: Tensor) -> Tensor:
-        """[B, W, T] and prosody [B, 3, T] → [B, 320·T]."""
+        """[B, W, T] and prosody [B, 2, T] → [B, 320·T]."""
         x = hidden + self.prosody_in(prosody)
         made = self.decoder(F.pad(x, (0, self.decoder.flush)))[:, 0]
         return made[:, self.decoder.lag : self.decoder.lag + HOP * x.shape[-1]]
@@ -128,10 +133,7 @@ class UnitVocoder(nn.Module):
         units = units.repeat_interleave(lengths)
         samples = round(len(units) / self.config.rate * RATE)
         hidden = self.hidden(units[None], -(-samples // HOP))
-        predicted = self.prosody(hidden)
-        voiced = (predicted[:, :1] > 0).to(predicted.dtype)
-        prosody = torch.cat([voiced, predicted[:, 1:2] * voiced, predicted[:, 2:]], dim=1)
-        return self.sound(hidden, prosody)[0, :samples].clamp(-1, 1).cpu()
+        return self.sound(hidden, self.own_prosody(hidden))[0, :samples].clamp(-1, 1).cpu()
 
 
 def load_vocoder(folder: Path, device: str) -> UnitVocoder:

@@ -132,9 +132,7 @@ def _kmeans(made: argparse.ArgumentParser) -> None:
 def _bpe(made: argparse.ArgumentParser) -> None:
     made.add_argument("--kmeans", required=True, metavar="DIR", help="whose units")
     made.add_argument("--model", metavar="M", help="folder or hub id of the k-means' encoder")
-    made.add_argument(
-        "--merges", type=int, default=2000, metavar="N", help="pairs to merge (2000)"
-    )
+    made.add_argument("--merges", type=int, default=2000, metavar="N", help="pairs to merge (2000)")
     made.add_argument(
         "--every-frame",
         action="store_true",

@@ -29,7 +29,7 @@ strided convolutions; discriminators look at spectra only. `--architecture paper
 published encoder and decoder."""
 VOCODER_CARD = """# unit vocoder
 
-Units of a k-means to speech in one voice: duration, pitch and level are predicted from the units,
+Units of a k-means to speech in one voice: durations and pitch are predicted from the units,
 the waveform comes from the decoder of `soundstream` at 50 Hz."""
 
 

@@ -1,4 +1,4 @@
-"""Recordings as a vocoder learns from them: units, and pitch and level at 50 Hz."""
+"""Recordings as a vocoder learns from them: units, and pitch at 50 Hz."""
 
 from __future__ import annotations
 
@@ -16,50 +16,42 @@ from bench.train.corpus import RATE, Clip
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
-LEVEL_MEAN, LEVEL_SPREAD = -3.5, 1.5
-QUIETEST = 1e-4
 
 
 @dataclass(frozen=True)
 class UnitClip:
-    """units: int64 [N] at the units' rate; f0: Hz [T] at 50 Hz, 0 where unvoiced; level: [T]."""
+    """units: int64 [N] at the units' rate; f0: Hz [T] at 50 Hz, 0 where unvoiced."""
 
     units: Ids
     f0: Floats
-    level: Floats
     pcm: npt.NDArray[np.int16]
 
 
-def pitch_and_level(audio: Floats) -> tuple[Floats, Floats]:
-    """F0 (Hz, 0 where unvoiced) and level of every frame of 320 samples, [ceil(L/320)] each."""
+def pitch(audio: Floats) -> Floats:
+    """F0 (Hz, 0 where unvoiced) of every frame of 320 samples, [ceil(L/320)]."""
     frames = -(-len(audio) // HOP)
-    padded = np.zeros(frames * HOP, dtype=np.float64)
-    padded[: len(audio)] = audio
-    power = np.sqrt(np.square(padded.reshape(frames, HOP)).mean(axis=1))
-    level = (np.log(np.maximum(power, QUIETEST)) - LEVEL_MEAN) / LEVEL_SPREAD
     found = track(audio.astype(np.float64))
-    f0 = np.zeros(frames)
-    if len(found):  # frames of 10 ms centred in the recording; taken at the middle of ours
-        offset = (len(audio) / RATE - (len(found) - 1) * 0.01) / 2
-        at = np.round(((np.arange(frames) + 0.5) * HOP / RATE - offset) / 0.01).astype(int)
-        f0 = found[np.clip(at, 0, len(found) - 1)]
-    return f0.astype(np.float32), level.astype(np.float32)
+    if not len(found):
+        return np.zeros(frames, dtype=np.float32)
+    # Frames of 10 ms centred in the recording; taken at the middle of ours.
+    offset = (len(audio) / RATE - (len(found) - 1) * 0.01) / 2
+    at = np.round(((np.arange(frames) + 0.5) * HOP / RATE - offset) / 0.01).astype(int)
+    return found[np.clip(at, 0, len(found) - 1)].astype(np.float32)
 
 
 def prepare(found: Iterable[Clip], units: Callable[[Floats], Ids], cache: Path) -> list[UnitClip]:
-    """Units, pitch and level of every recording; computed once and kept in `cache` (.npz)."""
+    """Units and pitch of every recording; computed once and kept in `cache` (.npz)."""
     made = []
     cache.mkdir(parents=True, exist_ok=True)
     for clip in found:
         path = cache / f"{clip.utterance.replace('/', '__')}.npz"
         if path.is_file():
             with np.load(path, allow_pickle=False) as kept:
-                made.append(UnitClip(kept["units"], kept["f0"], kept["level"], clip.pcm))
+                made.append(UnitClip(kept["units"], kept["f0"], clip.pcm))
             continue
-        f0, level = pitch_and_level(clip.audio)
-        item = UnitClip(units(clip.audio), f0, level, clip.pcm)
+        item = UnitClip(units(clip.audio), pitch(clip.audio), clip.pcm)
         scratch = path.with_suffix(".part.npz")
-        np.savez(scratch, units=item.units, f0=item.f0, level=item.level)
+        np.savez(scratch, units=item.units, f0=item.f0)
         scratch.replace(path)
         made.append(item)
     return made
@@ -67,7 +59,7 @@ def prepare(found: Iterable[Clip], units: Callable[[Floats], Ids], cache: Path) 
 
 @dataclass(frozen=True)
 class UnitBatch:
-    """audio [B, 320·T]; units [B, N]; prosody [B, 3, T] as PROSODY says; runs, lengths, known
+    """audio [B, 320·T]; units [B, N]; prosody [B, 2, T] as PROSODY says; runs, lengths, known
     [B, M]: deduplicated units, their durations, and which of these are whole."""
 
     audio: Floats
@@ -127,7 +119,6 @@ class UnitCrops:
         prosody = np.zeros((PROSODY, self.frames), dtype=np.float32)
         prosody[0] = f0 > 0
         prosody[1] = np.where(f0 > 0, np.log2(np.maximum(f0, 1)) - self.mean_octave, 0)
-        prosody[2] = clip.level[frame : frame + self.frames]
         runs, lengths = run_lengths(units)
         return audio, units, prosody, runs, lengths
 

@@ -1,7 +1,7 @@
 """Training of the unit vocoder: reconstruction with the true prosody, then discriminators.
 
-The duration and prosody predictors learn beside it from hidden states that carry no gradient
-back. What is kept is the moving average of all weights.
+The duration and prosody predictors learn beside it. What is kept is the moving average of all
+weights.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Trainer:
         hidden, prosody = self._conditions(batch)
         made = self.model.sound(hidden, prosody)
         mel = self.distance(made, audio)
-        predictors = self._predictors(self.model, batch, hidden.detach(), prosody)
+        predictors = self._predictors(self.model, batch, hidden, prosody)
         losses = {"mel": mel.item(), **{n: v.item() for n, v in predictors.items()},
                   "adv": 0.0, "match": 0.0, "judge": 0.0}  # fmt: skip
         if not competes:
@@ -112,7 +112,7 @@ class Trainer:
 
     def _predictors(self, model: UnitVocoder, batch: UnitBatch, hidden: Tensor,
                     prosody: Tensor) -> dict[str, Tensor]:  # fmt: skip
-        """Losses of voicing, pitch (octaves, voiced frames), level and log(duration + 1)."""
+        """Losses of voicing, pitch (octaves, voiced frames) and log(duration + 1)."""
         runs, lengths, known = (torch.from_numpy(a).to(self.device)
                                 for a in (batch.runs, batch.lengths, batch.known))  # fmt: skip
         found = model.prosody(hidden)
@@ -121,7 +121,6 @@ class Trainer:
         return {
             "voice": F.binary_cross_entropy_with_logits(found[:, 0], voiced),
             "pitch": ((found[:, 1] - prosody[:, 1]).abs() * voiced).sum() / voiced.sum().clamp(1),
-            "level": (found[:, 2] - prosody[:, 2]).abs().mean(),
             "duration": (wrong * known).sum() / known.sum().clamp(1),
         }
 
@@ -134,9 +133,7 @@ class Trainer:
         prosody = torch.from_numpy(self._held.prosody).to(self.device)
         audio = torch.from_numpy(self._held.audio).to(self.device)
         hidden = model.hidden(units, prosody.shape[-1])
-        guessed = model.prosody(hidden)
-        voiced = (guessed[:, :1] > 0).float()
-        own = torch.cat([voiced, guessed[:, 1:2] * voiced, guessed[:, 2:]], 1)
+        own = model.own_prosody(hidden)
         found = {"mel": self.distance(model.sound(hidden, prosody), audio),
                  "mel_predicted": self.distance(model.sound(hidden, own), audio),
                  **self._predictors(model, self._held, hidden, prosody)}  # fmt: skip
