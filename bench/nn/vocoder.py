@@ -1,9 +1,10 @@
-"""Units to speech: a duration predictor, a prosody predictor and a waveform generator.
+"""Units to speech: a duration predictor, a pitch predictor and a waveform generator.
 
 The task and the duration predictor are those of unit HiFi-GAN (Polyak et al. 2021, "Speech
-Resynthesis from Discrete Disentangled Self-Supervised Representations"; Lee et al. 2022); pitch
-between units and sound, predicted when it speaks, is that of FastSpeech 2 (Ren et al. 2021); the generator is the frame-rate decoder of `soundstream`, at 50 Hz whatever the
-rate of the units.
+Resynthesis from Discrete Disentangled Self-Supervised Representations"; Lee et al. 2022). Pitch
+stands between units and sound and is predicted when it speaks, as in FastSpeech 2 (Ren et al.
+2021). The generator is the frame-rate decoder of `soundstream`, at 50 Hz whatever the rate of the
+units.
 """
 
 from __future__ import annotations
