@@ -30,10 +30,10 @@ BLOBS, SPREAD = 12, 0.05
 
 @pytest.fixture(scope="module")
 def blobs() -> tuple[np.ndarray, np.ndarray]:
-    """(frames [N, 5], centres [12, 5]): clusters of very different sizes, far apart."""
+    """(frames [N, 5], centres [12, 5]): clusters of different sizes, far apart."""
     random = np.random.default_rng(4)
     centres = random.normal(size=(BLOBS, 5)) * 4
-    sizes = np.geomspace(20, 2000, BLOBS).astype(int)
+    sizes = np.geomspace(150, 900, BLOBS).astype(int)
     points = [c + SPREAD * random.normal(size=(n, 5)) for c, n in zip(centres, sizes, strict=True)]
     return random.permutation(np.concatenate(points)).astype(np.float32), centres
 
@@ -55,16 +55,18 @@ def test_known_clusters_are_found(
     assert sorted(found) == list(range(BLOBS))
     assert np.sqrt(distances.max()) < SPREAD
     assert made.inertia[-1] == pytest.approx(5 * SPREAD**2, rel=0.05)
-    assert made.counts.sum() == len(points) and made.counts.min() >= 20
+    assert made.counts.sum() == len(points) and made.counts.min() >= 150
 
 
 def test_scikit_learn_and_torch_take_the_same_steps(blobs: tuple[np.ndarray, np.ndarray]) -> None:
-    points, _ = blobs
-    start, weights = points[:40].copy(), np.linspace(0.1, 9, 40, dtype=np.float32)
+    """Each centroid has a cluster of its own: no rounding decides where a frame falls."""
+    points, centres = blobs
+    start, weights = (centres + 0.3).astype(np.float32), np.linspace(0.1, 9, BLOBS)
+    weights = weights.astype(np.float32)
     parts = np.array_split(points, 5)
     one = sklearn_pass(start, weights, iter(parts), "cpu")
     other = torch_pass(start, weights, iter(parts), "cpu")
-    np.testing.assert_allclose(one, other, atol=2e-4)
+    np.testing.assert_allclose(one, other, atol=1e-4)
     assert np.abs(one - start).max() > 0.01
 
 
@@ -155,7 +157,8 @@ def recordings(folder: Path, count: int = 40) -> list[dict[str, Any]]:
         path = folder / f"{n}.wav"
         if not path.is_file():
             soundfile.write(path, sound, 16_000)
-        rows.append({"utterance": str(n), "path": path, "seconds": len(sound) / 16_000})
+        rows.append({"utterance": str(n), "path": path, "seconds": len(sound) / 16_000,
+                     "speaker": "", "language": "", "corpus": ""})  # fmt: skip
     return rows
 
 
