@@ -1,13 +1,15 @@
 """Models of the published codecs' architectures with random weights, saved as folders.
 
-Real sizes but for DAC and SpeechTokenizer (a quarter of the width) and X-Codec (the same, and 2 of
-HuBERT's 12 layers); `FULL` holds the real sizes of these and of the larger variants, and what is
+Real sizes but for DAC, SNAC and SpeechTokenizer (a quarter of the width) and X-Codec (the same, and
+2 of HuBERT's 12 layers); `FULL` holds the real sizes of these and of the larger variants, and what is
 called small is for tests of files alone. The codebooks are drawn from the latents that speech
-gives, so that ids vary, and the last layer is scaled to the level of speech.
+gives, so that ids vary; decoders in which the biases would drown the ids get louder latents, and
+the last layer is scaled to the level of speech.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bench import audio, registry
 from bench.compat import ensure_torchaudio
@@ -140,10 +143,12 @@ def speechtokenizer(width: int = 16, dimension: int = 256) -> tuple[Any, dict[st
     with _no_grad():
         latents = made.encoder(_heard(16_000, 1))
         _draw((q._codebook.embed for q in made.quantizer.vq.layers), latents)
+        made.decoder.model[0].conv.conv.weight_g.div_(latents.std())
+        _level(made.decoder.model[-1].conv.conv, made.decode(made.encode(_heard(16_000, 1))))
     return made, config
 
 
-def snac(model: str = "24khz") -> tuple[Any, dict[str, Any]]:
+def snac(model: str = "24khz", full: bool = False) -> tuple[Any, dict[str, Any]]:
     from snac import SNAC
 
     shared = {"codebook_size": 4096, "codebook_dim": 8, "noise": True, "depthwise": True}
@@ -166,8 +171,8 @@ def snac(model: str = "24khz") -> tuple[Any, dict[str, Any]]:
         "vq_strides": [8, 4, 2, 1],
     }
     config = {**shared, **(large if model == "32khz" else small)}
-    if model == "small":
-        config |= {"encoder_dim": 4, "decoder_dim": 32}
+    if model != "32khz" and not full:
+        config |= {"encoder_dim": 12, "decoder_dim": 256}
     made = SNAC(**config).eval()
     with _no_grad():
         residual = made.encoder(made.preprocess(_heard(config["sampling_rate"], 1)))
@@ -179,10 +184,6 @@ def snac(model: str = "24khz") -> tuple[Any, dict[str, Any]]:
 
 def small_speechtokenizer() -> tuple[Any, dict[str, Any]]:
     return speechtokenizer(2, 16)
-
-
-def small_snac() -> tuple[Any, dict[str, Any]]:
-    return snac("small")
 
 
 # --------------------------------------------------------------------------- weights worth testing
@@ -206,13 +207,13 @@ def _vary(model: Any, books: Callable[[Any], Iterable[Any]]) -> Any:
     audio = _heard(config.sampling_rate, config.audio_channels)[..., :48_000]
     with _no_grad():
         scaled = audio / audio.pow(2).mean().sqrt() if config.normalize else audio
-        _draw(books(model), model.encoder(scaled))
-        last = model.decoder.layers[-1]
+        latents = model.encoder(scaled)
+        _draw(books(model), latents)
         if config.norm_type == "weight_norm":
+            first = model.decoder.layers[0].conv
+            first.parametrizations.weight.original0.div_(latents.std())
             made = model.decode(model.encode(audio, bandwidth=6.0).audio_codes, [None])
-            factor = LEVEL / float(made.audio_values.std())
-            last.conv.parametrizations.weight.original0.mul_(factor)
-            last.conv.bias.mul_(factor)
+            _level(model.decoder.layers[-1].conv, made.audio_values)
     return model
 
 
@@ -235,9 +236,12 @@ def _draw(books: Iterable[Any], latents: Any) -> None:
 
 
 def _level(conv: Any, made: Any) -> None:
+    """Scale and centre the last layer `conv`, whose output was `made`."""
     factor = LEVEL / float(made.std())
-    conv.weight.mul_(factor)
-    conv.bias.mul_(factor)
+    normed = getattr(conv, "parametrizations", None)
+    gain = normed.weight.original0 if normed else getattr(conv, "weight_g", conv.weight)
+    gain.mul_(factor)
+    conv.bias.sub_(made.mean()).mul_(factor)
 
 
 # -------------------------------------------------------------------------------------- the folders
@@ -256,9 +260,16 @@ FULL: dict[str, Callable[[], Any]] = {
     "dac-44khz": lambda: dac("44khz", full=True),
     "xcodec": lambda: xcodec(full=True),
     "speechtokenizer": lambda: speechtokenizer(64, 1024),
+    "snac-24khz": lambda: snac(full=True),
     "snac-32khz": lambda: snac("32khz"),
 }
 FILES = {"speechtokenizer": "SpeechTokenizer.pt", "snac": "pytorch_model.bin"}
+
+
+def installed(package: str) -> None:
+    """Skip where an optional package is not installed; it is not imported."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip("the extra `codecs` is not installed")
 
 
 def save(label: str, make: Callable[[], Any], folder: Path) -> Path:

@@ -21,7 +21,7 @@ from bench.contracts import AudioBatch, Samples, StreamingSession, Tokenizer, To
 from bench.errors import ItemFailure, UserError
 from bench.options import variant_name
 from tests import published
-from tests.published import open_tokenizer, sound
+from tests.published import installed, open_tokenizer, sound
 
 pytest.importorskip("transformers", reason="the extra `codecs` is not installed")
 torch = pytest.importorskip("torch")
@@ -40,10 +40,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
     root = tmp_path_factory.mktemp("published")
 
     def folder(label: str) -> Path:
-        pytest.importorskip(
-            label.partition("-")[0] if label.startswith(("snac", "speech")) else "transformers",
-            reason="the extra `codecs` is not installed",
-        )
+        if label.startswith(("snac", "speech")):
+            installed(label.partition("-")[0])
         place = root / label
         return place if place.exists() else published.save(label, published.MAKERS[label], place)
 
@@ -129,7 +127,7 @@ def test_ids_vary_and_lie_inside_their_vocabulary(label: str, codec: Open) -> No
     for stream, ids in zip(info.streams, tokens.streams, strict=True):
         assert ids.dtype == np.int64
         if stream.name != "scale":
-            assert len(np.unique(ids)) >= min(3, len(ids)), stream.name
+            assert len(np.unique(ids)) >= min(2, len(ids)), stream.name
 
 
 @every

@@ -112,8 +112,8 @@ class _Payload:
 @pytest.fixture(params=["speechtokenizer", "snac-24khz"])
 def checkpoint(request: Any, tmp_path: Path) -> tuple[str, Path]:
     """(label, file of weights) of a package that publishes pickled tensors."""
-    pytest.importorskip(request.param.partition("-")[0], reason="the extra `codecs` is missing")
-    make = {"speechtokenizer": published.small_speechtokenizer, "snac-24khz": published.small_snac}
+    published.installed(request.param.partition("-")[0])
+    make = {"speechtokenizer": published.small_speechtokenizer, "snac-24khz": published.snac}
     folder = published.save(request.param, make[request.param], tmp_path / "weights")
     return request.param, folder / published.FILES[request.param.partition("-")[0]]
 
@@ -214,7 +214,7 @@ def test_weights_that_cannot_be_fetched_come_with_the_command_that_gets_them(
     name: str, hub: dict[str, Any], tmp_path: Path
 ) -> None:
     if name in ("speechtokenizer", "snac"):
-        pytest.importorskip(name, reason="the extra `codecs` is not installed")
+        published.installed(name)
     repository = COMMANDS[name].partition(" ")[0]
     place = tmp_path / "kept" / repository.partition("/")[2]
     with pytest.raises(WeightsUnavailable, match="Name or service not known") as told:
@@ -294,7 +294,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
 
 def test_speechtokenizer_imports_without_its_trainer() -> None:
     """The trainer needs tensorboard and more; what stands in for it does not stay behind."""
-    pytest.importorskip("einops")
+    published.installed("speechtokenizer")
     from bench.tokenizers.speechtokenizer import architecture
 
     assert architecture().__name__ == "SpeechTokenizer"
