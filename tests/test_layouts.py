@@ -145,6 +145,9 @@ def test_musicgens_delay_of_four_books() -> None:
 def test_musicgens_delay_is_that_of_transformers() -> None:
     """The same rows as the published generation code builds, read from its own function."""
     pytest.importorskip("transformers")
+    from bench.compat import ensure_torchaudio
+
+    ensure_torchaudio()
     import torch
     from transformers import MusicgenForCausalLM
 

@@ -116,7 +116,7 @@ class Layout(ABC):
         """The map of each sequence for streams of these lengths [K]."""
 
     @abstractmethod
-    def _cost(self, counts: tuple[float, ...]) -> Cost:
+    def cost_of(self, counts: Sequence[float]) -> Cost:
         """The cost of counts[k] ids of stream k, not necessarily whole numbers."""
 
     # ------------------------------------------------------------------ what follows from it
@@ -190,7 +190,7 @@ class Layout(ABC):
                     "measured rates"
                 )
             counts.append(rate * seconds)
-        return self._cost(tuple(counts))
+        return self.cost_of(counts)
 
     # ------------------------------------------------------------------------------- helpers
     def _offsets(self, column: tuple[int, ...]) -> Ids:

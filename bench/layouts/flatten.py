@@ -46,6 +46,6 @@ class Flatten(Layout):
             self._one_length(every, lengths)
         return (interleaved(self.streams, every, lengths),)
 
-    def _cost(self, counts: tuple[float, ...]) -> Cost:
+    def cost_of(self, counts: Sequence[float]) -> Cost:
         steps = sum(counts)
         return Cost(steps, steps, 0.0, 0, 1, 1.0)

@@ -31,7 +31,7 @@ class Rows(Layout):
         every = range(len(self.streams))
         return (row_places(every, self.delays, self._one_length(every, lengths)),)
 
-    def _cost(self, counts: tuple[float, ...]) -> Cost:
+    def cost_of(self, counts: Sequence[float]) -> Cost:
         late = max(self.delays)
         steps = counts[0] + late
         return Cost(steps, steps, 0.0, 0, len(self.streams), 1.0 + late)
@@ -74,7 +74,7 @@ class TemporalDepth(Rows):
     def __init__(self, streams: Sequence[Stream], *, late: int = 0) -> None:
         super().__init__(streams, [0, *(late for _ in streams[1:])])
 
-    def _cost(self, counts: tuple[float, ...]) -> Cost:
+    def cost_of(self, counts: Sequence[float]) -> Cost:
         rows = counts[0] + max(self.delays)
         return Cost(rows, rows, len(self.streams) * rows, 0, 1, 1.0 + max(self.delays))
 

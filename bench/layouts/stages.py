@@ -56,7 +56,7 @@ class CoarseToFine(Layout):
             self._one_length(group, lengths)
         return tuple(interleaved(self.streams, g, lengths) for g in self._groups.values())
 
-    def _cost(self, counts: tuple[float, ...]) -> Cost:
+    def cost_of(self, counts: Sequence[float]) -> Cost:
         made = [sum(counts[k] for k in group) for group in self._groups.values()]
         held = [made[0], *(before + now for before, now in pairwise(made))]
         # The first frame is complete once the last model has begun: all frames of the others.
@@ -87,6 +87,6 @@ class ArNar(Layout):
         frames = self._one_length(range(len(self.streams)), lengths)
         return tuple(row_places([k], [0], frames) for k in range(len(self.streams)))
 
-    def _cost(self, counts: tuple[float, ...]) -> Cost:
+    def cost_of(self, counts: Sequence[float]) -> Cost:
         passes = len(self.streams) - 1
         return Cost(counts[0], counts[0], 0.0, passes, 1, counts[0] if passes else 1.0)

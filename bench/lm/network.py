@@ -94,6 +94,7 @@ class TokenNetwork(nn.Module):
         width = shape.width
         # One table: the ids of stream k, its padding, the ids of stream k + 1, …
         starts = torch.tensor([0, *(v + 1 for v in vocabularies)]).cumsum(0)
+        self.starts: Tensor
         self.register_buffer("starts", starts, persistent=False)
         self.embed = nn.Embedding(int(starts[-1]), width)
         self.start = nn.Parameter(torch.zeros(width))
@@ -110,9 +111,8 @@ class TokenNetwork(nn.Module):
         self.register_buffer("turn", turn, persistent=False)
         for table in (self.embed, self.whose):
             nn.init.normal_(table.weight, std=width**-0.5)
-        for head in self.heads:
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for parameter in self.heads.parameters():
+            nn.init.zeros_(parameter)
 
     def _blocks(self, count: int) -> nn.ModuleList:
         shape = self.shape

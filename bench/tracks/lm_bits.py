@@ -1,0 +1,168 @@
+"""How hard the ids are to predict: n-grams and a small transformer, trained on train."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.contracts import MetricRow, Sums
+from bench.layouts import Flatten, Layout, suited
+from bench.lm.laid import Item, LaidNGram, Predictor, uniform
+from bench.lm.ngram import Floats
+from bench.lm.scoring import by_stream, slope, subset
+from bench.tracks import lm_rows as rows
+from bench.tracks.contract import TRAIN, ItemSums, TokenContext, TokenItem, TrackResult
+from bench.tracks.rows import absent
+
+ORDER = 4
+MOST_TRAIN, MOST_TEST = 2_000_000, 400_000  # ids; utterances in the order of their ids' sha256
+SHARES = (0.5, 1.0)  # of the training speech
+Maker = Callable[[Layout], Any]
+"""Layout → an untrained model with `fit(items)` that returns a `Predictor`."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Utterances with their streams."""
+
+    items: Sequence[TokenItem]
+    ids: Sequence[Item]
+    left_out: int
+
+    @classmethod
+    def of(cls, items: Sequence[TokenItem], most: int) -> Speech:
+        """Utterances in the order of their ids' sha256, until there are `most` ids."""
+        kept: list[TokenItem] = []
+        ids: list[Item] = []
+        left = most
+        for item in sorted(items, key=lambda i: hashlib.sha256(i.utterance.id.encode()).digest()):
+            if left <= 0:
+                break
+            kept.append(item)
+            ids.append(item.tokens.streams)
+            left -= sum(map(len, ids[-1]))
+        return cls(kept, ids, len(items) - len(kept))
+
+    @property
+    def seconds(self) -> Floats:
+        return np.array([item.seconds for item in self.items])
+
+
+def predictability(
+    context: TokenContext, items: Sequence[TokenItem], result: TrackResult
+) -> Predictor | None:
+    """All wanted rows of bits a second; the small transformer over flatten, if pairs want it."""
+    wanted = [r for r in rows.ROWS if r not in rows.STEPS.values() and context.wanted(r.name)]
+    if not wanted:
+        return None
+    train = Speech.of(context.items(TRAIN), MOST_TRAIN)
+    test = Speech.of(items, MOST_TEST)
+    lack = None
+    if not train.items:
+        lack = "the suite has no split 'train' to train on"
+    elif not any(len(x) for item in train.ids for x in item):
+        lack = "train has no id to train on"
+    if lack is not None:
+        result.rows |= {row.name: absent(row, lack) for row in wanted}
+        return None
+    work = _Work(context, train, test, result)
+    layouts = suited(context.info.streams)
+    if context.wanted(rows.UNIGRAM.name):
+        flat = layouts[Flatten.name]
+        work.row(rows.UNIGRAM, flat, lambda layout: LaidNGram(layout, 1))
+    for end, kind in rows.PREDICTED.items():
+        if context.wanted(rows.NGRAM[end].name):
+            work.row(rows.NGRAM[end], layouts[kind.name], lambda layout: LaidNGram(layout, ORDER))
+    judge: Predictor | None = None
+    pairs = any(context.wanted(row.name) for row in rows.PAIRS.values())
+    with _threads(context.threads):
+        for end, kind in rows.PREDICTED.items():
+            for_pairs = pairs and end == "flatten"
+            if context.wanted(rows.SMALL[end].name):
+                made = work.row(rows.SMALL[end], layouts[kind.name], work.small)
+                judge = made if for_pairs else judge
+            elif for_pairs and not isinstance(layouts[kind.name], str):
+                judge = work.small(layouts[kind.name]).fit(train.ids)
+    whole = uniform(context.info.streams, test.ids).sum() / test.seconds.sum()
+    result.details["lm"] = {
+        "uniform": float(whole),
+        "train_seconds": work.train_seconds,
+        "test_seconds": float(test.seconds.sum()),
+        "test_left_out": test.left_out,
+        "models": work.told,
+    }
+    return judge
+
+
+class _Work:
+    """Trains on both sizes, scores the test, keeps the sums of the larger."""
+
+    def __init__(
+        self, context: TokenContext, train: Speech, test: Speech, result: TrackResult
+    ) -> None:
+        self.context, self.train, self.test, self.result = context, train, test, result
+        self.told: dict[str, Any] = {}
+        chosen = [subset(train.seconds, share, context.seed) for share in SHARES]
+        self.sizes = [[train.ids[i] for i in part] for part in chosen]
+        self.train_seconds = [float(train.seconds[part].sum()) for part in chosen]
+
+    def small(self, layout: Layout) -> Any:
+        """An untrained small transformer."""
+        from bench.lm.small import Recipe, SmallLM
+
+        device = str(self.context.identity.get("device", "cpu"))
+        return SmallLM(layout, Recipe(seed=self.context.seed), device)
+
+    def row(self, row: MetricRow, layout: Layout | str, make: Maker) -> Predictor | None:
+        """One row, and its details; the model of all the training speech."""
+        if isinstance(layout, str):
+            self.result.rows[row.name] = absent(row, layout)
+            return None
+        side = self.context.info.side_info_bits
+        seconds = self.test.seconds
+        found: list[Floats] = []
+        for items in self.sizes:
+            model = make(layout).fit(items)
+            found.append(model.bits(self.test.ids))
+        totals = [float((b.sum() + side * len(b)) / seconds.sum()) for b in found]
+        self.result.expected[row.name] = len(self.test.items)
+        for item, bits in zip(self.test.items, found[-1], strict=True):
+            sums = Sums(float(bits.sum()) + side, item.seconds)
+            self.result.records.append(ItemSums(row.name, item.utterance, sums))
+        steeper = slope((self.train_seconds[0], totals[0]), (self.train_seconds[-1], totals[-1]))
+        streams = self.context.info.streams
+        self.told[row.name] = {
+            "layout": layout.name,
+            "bits_a_second": totals,
+            "change_for_a_doubling": steeper if np.isfinite(steeper) else None,
+            "by_stream": dict(
+                zip([s.name for s in streams], by_stream(found[-1], seconds).tolist(), strict=True)
+            ),
+            "parameters": getattr(model, "parameters", None),
+            "history": getattr(model, "history", None),
+        }
+        self.result.notes[row.name] = self._note()
+        return model
+
+    def _note(self) -> str:
+        if self.test.left_out:
+            return f"{rows.ALONE}; {self.test.left_out} utterances left out, the ids being enough"
+        return rows.ALONE
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Torch on `count` processors inside: the order of its sums depends on it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
