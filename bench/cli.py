@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bench import __version__
 from bench.errors import UserError
+from bench.leaderboards.command_line import add_commands as add_leaderboard
 from bench.train.arguments import add_train
 
 EPILOG = """examples:
@@ -16,6 +17,7 @@ EPILOG = """examples:
   bench eval lyra --set quantizers=16       a variant
   bench eval mulaw --suite my/suite.yaml    your own corpus
   bench encode DIR --tokenizer lyra -o t.parquet   recordings to tokens
+  bench compare lyra mulaw --for asr-llm    which of these, and how sure
   bench list metrics                        what is measured
   bench doctor                              what is installed, and how to mend what is not
 """
@@ -86,11 +88,46 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--metrics", default="", metavar="A,B", help="only these metrics")
     again.add_argument("--json", action="store_true")
 
+    _add_compare(commands)
     add_train(commands)
+    add_leaderboard(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, and how to mend what is not")
     doctor.add_argument("--json", action="store_true")
     return top
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="several results side by side",
+        description=(
+            "Differences on the same utterances, with intervals corrected for how many there are, "
+            "rank intervals, Pareto fronts and groups of like bitrate. It never makes one score."
+        ),
+    )
+    compare.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="folder of a run, its result.json, a tokenizer (all its variants) or a variant",
+    )
+    compare.add_argument("--suite", default="mini", help="where names are looked up (mini)")
+    compare.add_argument("--runs", default="runs", metavar="DIR", help="as of --out (runs)")
+    compare.add_argument(
+        "--for",
+        dest="profile",
+        metavar="PROFILE",
+        help="asr-llm, expressive-tts, low-bitrate, or a YAML file of weights: orders the axes",
+    )
+    compare.add_argument("--axes", default="", metavar="A,B", help="only these axes")
+    compare.add_argument("--all", action="store_true", help="every metric and pair in the table")
+    form = compare.add_mutually_exclusive_group()
+    for name in ("json", "csv", "markdown", "latex"):
+        form.add_argument(
+            f"--{name}", action="store_const", const=name, dest="form", help=f"print {name} instead"
+        )
+    compare.add_argument("--html", metavar="FILE", help="also write a page that needs no network")
 
 
 def _add_dataset_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -185,6 +222,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             from bench.breakdown import show_run
 
             return show_run(arguments)
+        if arguments.command == "compare":
+            from bench.compare.command import compare
+
+            return compare(arguments)
+        if arguments.command in ("submit", "leaderboard"):
+            from bench.leaderboards.command_line import run
+
+            return run(arguments)
         if arguments.command == "train":
             from bench.train.commands import train
 
