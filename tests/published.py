@@ -1,8 +1,8 @@
 """Models of the published codecs' architectures with random weights, saved as folders.
 
 Real sizes but for DAC, SNAC and SpeechTokenizer (a quarter of the width) and X-Codec (the same, and
-2 of HuBERT's 12 layers); `FULL` holds the real sizes of these and of the larger variants, and what is
-called small is for tests of files alone. The codebooks are drawn from the latents that speech
+2 of HuBERT's 12 layers); `FULL` holds the real sizes of these and of the larger variants, and what
+is called small is for tests of files alone. The codebooks are drawn from the latents that speech
 gives, so that ids vary; decoders in which the biases would drown the ids get louder latents, and
 the last layer is scaled to the level of speech.
 """
