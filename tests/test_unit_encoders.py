@@ -75,7 +75,9 @@ def sounds() -> list[Samples]:
     return [x[:n] for (_, x), n in zip(speech(4), (16_001, 20_479, 16_001, 9_000), strict=True)]
 
 
-@every
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow if k == "whisper" else ()) for k in KINDS]
+)
 def test_a_batch_gives_each_utterance_the_frames_it_gets_alone(
     kind: str, load: Callable[..., Encoder], sounds: list[Samples]
 ) -> None:
@@ -156,6 +158,7 @@ def test_the_preprocessor_s_word_on_normalisation_counts(
         load("hubert", 1, folder)
 
 
+@pytest.mark.slow
 def test_long_utterances_go_in_pieces(load: Callable[..., Encoder], sounds: list[Samples]) -> None:
     long = np.tile(sounds[0], 32)[: 31 * 16_000 + 7]
     frames = load("whisper", 0).frames([long, sounds[0]])
