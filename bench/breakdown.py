@@ -15,10 +15,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import registry
+from bench import registry, tracks
 from bench.contracts import MetricRow
 from bench.errors import UserError
-from bench.rates import ROWS as RATE_ROWS
 from bench.results import Result, Row, read_result
 from bench.scores import Spec, aggregate
 from bench.show import WIDTH, figure, span
@@ -66,6 +65,7 @@ def broken_down(result: Result, scores: Path, by: str | None, wanted: list[str]
             raise UserError(
                 f"this run has no metric '{name}': {registry.did_you_mean(name, known)}"
             )
+    _refuse_whole(wanted, table)
     keys = _keys(result, table, by)
     parts: dict[str, dict[str, Row]] = {}
     for group, part in table.groupby(keys, sort=True):
@@ -74,6 +74,17 @@ def broken_down(result: Result, scores: Path, by: str | None, wanted: list[str]
         made = aggregate(part, specs, result.seed)
         parts[str(group)] = {n: row for rows in made.values() for n, row in rows.items() if row.n}
     return parts
+
+
+def _refuse_whole(wanted: list[str], table: pd.DataFrame) -> None:
+    """UserError for a figure of the whole corpus: no sums of an utterance divide into it."""
+    scored = {*table["metric"]}
+    for name in wanted:
+        if name not in scored:
+            raise UserError(
+                f"'{name}' has no scores of single utterances, so it has no parts: see it in the "
+                "whole run, `bench show RUN`"
+            )
 
 
 def _keys(result: Result, table: pd.DataFrame, by: str | None) -> pd.Series:
@@ -95,8 +106,9 @@ def _rows() -> Iterator[tuple[str, MetricRow]]:
         for row in plugin.load().info.rows:
             if row.shown:
                 yield "resynthesis", row
-    for row in RATE_ROWS:
-        yield "tokens", row
+    for name in tracks.MODULES:
+        for row in tracks.load(name).rows:
+            yield name, row
 
 
 def _print(result: Result, parts: dict[str, dict[str, Row]], console: Console) -> None:

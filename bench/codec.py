@@ -75,6 +75,16 @@ def robustly(
     return done
 
 
+def encoded(
+    tokenizer: Tokenizer, clips: Sequence[Samples], texts: Sequence[str | None]
+) -> list[Tokens | Exception]:
+    """One call of `encode`, checked: ids, a ContractError in the place of what is none."""
+    info = tokenizer.info
+    batch = AudioBatch.of(clips, info.sample_rate, texts)
+    made = check_count(tokenizer.encode(batch), len(clips), "encode")
+    return [_each(partial(check_tokens, info=info), tokens) for tokens in made]
+
+
 class Codec:
     """One tokenizer over one suite, with its tokens and its audio on disk.
 
@@ -127,10 +137,19 @@ class Codec:
     # ------------------------------------------------------------------------------- one batch
     def process(self, batch: list[int]) -> list[int]:
         """Encode and decode what is not on disk yet; returns the indices that have audio."""
-        self._encode([i for i in batch if self.tokens.get(self.row(i)) is None])
-        ready = [i for i in batch if i not in self.failures]
+        ready = self.encode(batch)
         self._decode([i for i in ready if self.audio.get(self.row(i)) is None])
         return [i for i in ready if i not in self.failures]
+
+    def encode(self, batch: list[int]) -> list[int]:
+        """Encode what is not on disk yet; returns the indices that have ids."""
+        todo = [i for i in batch if not self.unencoded(i)]
+        self._encode([i for i in todo if self.tokens.get(self.row(i)) is None])
+        return [i for i in batch if not self.unencoded(i)]
+
+    def unencoded(self, index: int) -> bool:
+        """Encoding this utterance failed."""
+        return self.failures.get(index, ("", ""))[0] == "encode"
 
     def _encode(self, todo: list[int]) -> None:
         for index, result in self._timed("encode", self._encode_batch, todo).items():
@@ -146,10 +165,7 @@ class Codec:
         if self.info.batching == "equal-length" and len({len(clip) for clip in clips}) > 1:
             # Recordings of one length at 16 kHz may differ by a sample at the tokenizer's rate.
             return [result for i in part for result in self._encode_batch([i])]
-        made = check_count(
-            self.tokenizer.encode(AudioBatch.of(clips, rate, texts)), len(part), "encode"
-        )
-        return [_each(partial(check_tokens, info=self.info), tokens) for tokens in made]
+        return encoded(self.tokenizer, clips, texts)
 
     def _decode(self, todo: list[int]) -> None:
         for index, result in self._timed("decode", self._decode_batch, todo).items():

@@ -8,11 +8,11 @@ from typing import Any
 from bench.codec import reason_of
 from bench.contracts import Judged, Judgement, Metric, Utterance
 from bench.errors import ContractError, ItemFailure
-from bench.rates import ROWS as RATE_ROWS
-from bench.rates import rates
+from bench.plan import RESYNTHESIS
 from bench.results import Failure
-from bench.run import ORIGINAL, RESYNTHESIS, Measured
-from bench.scores import Spec
+from bench.run import ORIGINAL, Measured
+from bench.scores import Spec, record
+from bench.tracks.contract import Track, TrackResult
 from bench.workers import checked
 
 Record = dict[str, Any]
@@ -29,10 +29,15 @@ def collect(measured: Measured) -> tuple[list[Record], list[Failure], list[Spec]
             records += made
             failures += failed
             specs += _specs(measured, metric)
-    if "tokens" in measured.plan.tracks:
-        records += _rates(measured)
-        size = len(measured.suite.items)
-        specs += [Spec("tokens", row, size) for row in RATE_ROWS]
+    for track in measured.plan.token_tracks:
+        result = measured.results[track.name]
+        records += _track_records(track, result)
+        failures += result.failures
+        specs += [
+            Spec(track.name, row, result.expected[row.name], result.notes.get(row.name))
+            for row in track.rows
+            if row.name in result.expected
+        ]
     failures.sort(key=lambda f: (f.track, f.stage, f.utterance, f.reason))
     return records, failures, specs
 
@@ -40,7 +45,7 @@ def collect(measured: Measured) -> tuple[list[Record], list[Failure], list[Spec]
 def _stage_failures(measured: Measured) -> Iterator[Failure]:
     def failure(index: int, stage: str, reason: str) -> Failure:
         return Failure(
-            track="resynthesis" if stage != "load" else "all",
+            track="all" if stage in ("load", "encode") else "resynthesis",
             utterance=measured.utterance(index).id,
             stage=stage,
             reason=reason,
@@ -50,22 +55,17 @@ def _stage_failures(measured: Measured) -> Iterator[Failure]:
         yield failure(index, "load", reason)
     for index, (stage, reason) in measured.codec.failures.items():
         yield failure(index, stage, reason)
+    for split in measured.context.others():
+        lost = [("load", i, r) for i, r in split.originals.failures.items()]
+        lost += [(stage, i, r) for i, (stage, r) in split.codec.failures.items()]
+        for stage, index, reason in lost:
+            utterance = split.suite.items[index].utterance.id
+            told = f"{stage}:{split.name}"
+            yield Failure(track="all", utterance=utterance, stage=told, reason=reason)
     for name, judging in measured.judging.items():
         for (side, index), outcome in judging.outcomes.items():
             if isinstance(outcome, str):
                 yield failure(index, f"judge:{name}", f"{side}: {outcome}")
-
-
-def _record(track: str, metric: str, utterance: Utterance, **values: Any) -> Record:
-    return {
-        "track": track,
-        "metric": metric,
-        "utterance": utterance.id,
-        "corpus": utterance.corpus,
-        "language": utterance.language,
-        "speaker": utterance.speaker,
-        **values,
-    }
 
 
 def _expected(measured: Measured, metric: Metric) -> list[int]:
@@ -96,7 +96,7 @@ def _metric(measured: Measured, metric: Metric) -> tuple[list[Record], list[Fail
                 continue
             own, base = sums[row.name]
             records.append(
-                _record(
+                record(
                     "resynthesis",
                     row.name,
                     utterance,
@@ -183,7 +183,7 @@ def _trials(measured: Measured, metric: Any) -> tuple[list[Record], list[Failure
             failed[utterance.id] = _failure(metric, utterance, str(failure))
             continue
         records.append(
-            _record(
+            record(
                 "resynthesis",
                 row.name,
                 utterance,
@@ -213,17 +213,14 @@ def _specs(measured: Measured, metric: Metric) -> list[Spec]:
     ]
 
 
-def _rates(measured: Measured) -> list[Record]:
-    records = []
-    for index in measured.originals.good:
-        stage = measured.codec.failures.get(index)
-        if stage is not None and stage[0] == "encode":
-            continue
-        tokens = measured.codec.ids(index)
-        utterance = measured.utterance(index)
-        sums = rates(tokens, measured.codec.info, measured.originals.seconds(index))
-        records += [
-            _record("tokens", name, utterance, numerator=v.numerator, denominator=v.denominator)
-            for name, v in sums.items()
-        ]
-    return records
+def _track_records(track: Track, result: TrackResult) -> list[Record]:
+    return [
+        record(
+            track.name,
+            made.row,
+            made.utterance,
+            numerator=made.sums.numerator,
+            denominator=made.sums.denominator,
+        )
+        for made in result.records
+    ]

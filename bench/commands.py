@@ -134,6 +134,7 @@ def _evaluate(arguments: argparse.Namespace) -> tuple[list[Result], int]:
                 reporter=bars,
                 batch_seconds=arguments.batch_seconds,
                 threads=arguments.threads,
+                seed=arguments.seed,
             ).run()
         measured.seconds["total"] = time.perf_counter() - start
         result = write_run(measured, folder, where=where, seed=arguments.seed)

@@ -7,22 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import registry
+from bench import registry, tracks
 from bench.checks import check_info
 from bench.contracts import Judge, Metric, Tokenizer
 from bench.errors import UserError, WeightsUnavailable
 from bench.options import NOT_IDENTITY, resolve, variant_name
-from bench.rates import ROWS as RATE_ROWS
 from bench.registry import did_you_mean
+from bench.tracks.contract import Track
 
-TRACKS = ("resynthesis", "tokens")
+RESYNTHESIS = "resynthesis"
+TRACKS = (RESYNTHESIS, *tracks.MODULES)
 TASK_ORDER = ("transcription", "quality", "speaker", "emotion", "signal")
 
 
 @dataclass
 class Plan:
     """judges: name → loaded judge. absent: judge → why it cannot be had, for the rows that need
-    it. metrics: those chosen. rows: chosen row names, or None for all."""
+    it. metrics: those chosen. rows: chosen row names, or None for all. token_tracks: the chosen
+    tracks that are computed from tokens."""
 
     tokenizer: Tokenizer
     variant: str
@@ -33,6 +35,7 @@ class Plan:
     rows: set[str] | None = None
     judges: dict[str, Judge] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    token_tracks: tuple[Track, ...] = ()
 
     def chosen(self, row: str) -> bool:
         return self.rows is None or row in self.rows
@@ -44,6 +47,11 @@ def choose_tracks(names: Sequence[str]) -> tuple[str, ...]:
         if name not in TRACKS:
             raise UserError(f"unknown track '{name}': {did_you_mean(name, list(TRACKS))}")
     return tuple(t for t in TRACKS if not names or t in names)
+
+
+def loaded_tracks(names: Sequence[str]) -> tuple[Track, ...]:
+    """Those of the tracks named that are computed from tokens."""
+    return tuple(tracks.load(name) for name in names if name in tracks.MODULES)
 
 
 def _order(task: str) -> int:
@@ -59,7 +67,7 @@ def choose_metrics(names: Sequence[str]) -> tuple[list[Metric], set[str] | None]
     if not names:
         return list(loaded.values()), None
     by_row = {row.name: m for m in loaded.values() for row in m.info.rows}
-    rate_rows = {row.name for row in RATE_ROWS}
+    track_rows = {row.name for name in tracks.MODULES for row in tracks.load(name).rows}
     chosen: dict[str, Metric] = {}
     rows: set[str] = set()
     for name in names:
@@ -69,10 +77,10 @@ def choose_metrics(names: Sequence[str]) -> tuple[list[Metric], set[str] | None]
         elif name in by_row:
             chosen[by_row[name].info.name] = by_row[name]
             rows.add(name)
-        elif name in rate_rows:
+        elif name in track_rows:
             rows.add(name)
         else:
-            known = sorted({*loaded, *by_row, *rate_rows})
+            known = sorted({*loaded, *by_row, *track_rows})
             raise UserError(f"unknown metric '{name}': {did_you_mean(name, known)}")
     return list(chosen.values()), rows
 
@@ -100,7 +108,7 @@ def make_plan(
     options = resolve(plugin, settings)
     chosen_tracks = choose_tracks(tracks)
     chosen_metrics, rows = choose_metrics(metrics)
-    if "resynthesis" not in chosen_tracks:
+    if RESYNTHESIS not in chosen_tracks:
         chosen_metrics = []
     try:
         tokenizer = plugin.load(device=device, **options)
@@ -126,6 +134,7 @@ def make_plan(
         chosen_tracks,
         chosen_metrics,
         rows,
+        token_tracks=loaded_tracks(chosen_tracks),
     )
     for judge in sorted({j for metric in plan.metrics for j in metric.info.judges}):
         load_judge(plan, judge, device)

@@ -45,7 +45,8 @@ class TokenizerResult(Closed):
         default=None, description="speakers it was trained on; null: not known"
     )
     delay_samples: int | None = Field(
-        description="delay removed, in samples at 16 kHz; null: output follows no waveform"
+        description="delay removed, in samples at 16 kHz; null: output follows no waveform, or "
+        "the run decoded nothing"
     )
 
 
@@ -81,7 +82,10 @@ class Failure(Closed):
 
     track: str
     utterance: str
-    stage: str = Field(description="load, encode, decode, judge:<name> or metric:<name>")
+    stage: str = Field(
+        description="load, encode, decode (of another split: encode:train), judge:<name>, "
+        "metric:<name>, or what the track did"
+    )
     reason: str
 
 

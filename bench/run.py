@@ -15,18 +15,23 @@ from bench.comparing import STAGE, Comparing
 from bench.contracts import Samples, Utterance
 from bench.judging import Judging
 from bench.originals import Originals
-from bench.plan import Plan
+from bench.plan import RESYNTHESIS, Plan
 from bench.progress import Reporter
 from bench.scheduler import Scheduler
 from bench.suites.load import Suite
+from bench.tracks.context import EngineContext, Split
+from bench.tracks.contract import OWN, Track, TrackResult
 from bench.workers import Workers
 
-ORIGINAL, RESYNTHESIS = "original", "resynthesis"
+ORIGINAL = "original"
 
 
 @dataclass
 class Measured:
-    """Everything that came out of one pass, before statistics."""
+    """Everything that came out of one pass, before statistics.
+
+    results: of each track on tokens, by name.
+    """
 
     plan: Plan
     suite: Suite
@@ -35,12 +40,15 @@ class Measured:
     judging: dict[str, Judging]
     comparing: Comparing
     seconds: dict[str, float]
+    context: EngineContext
+    results: dict[str, TrackResult]
 
     def utterance(self, index: int) -> Utterance:
         return self.suite.items[index].utterance
 
     def close(self) -> None:
         """Close the caches, once the run's files are written."""
+        self.context.close()
         self.codec.close()
         self.comparing.close()
         for judging in self.judging.values():
@@ -60,6 +68,7 @@ class Pass:
         reporter: Reporter,
         batch_seconds: float,
         threads: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.plan, self.suite, self.reporter = plan, suite, reporter
         self.threads = threads or device.workers()
@@ -74,32 +83,44 @@ class Pass:
         hearing = [metric for metric in plan.metrics if metric.info.needs_audio]
         self.comparing = Comparing(hearing, self.workers, cache, reporter)
         self.scheduler = Scheduler(self.threads)
+        self.track_seconds: dict[str, float] = {}
+        self.own = Split(OWN, suite, self.originals, self.codec)
+        self.context = EngineContext(
+            plan, self.own, cache, reporter, seed=seed, threads=self.threads
+        )
 
     def run(self) -> Measured:
         """All stages; what each finished is on disk, whatever happens to the rest."""
         start = time.perf_counter()
         with self._closing():
-            first, rest = self.codec.plan()
-            decoded: list[int] = []
-            for batch in first:
-                self._add_codec(batch, lambda ready: decoded.extend(ready))
-            self.scheduler.add("codec", lambda: self._after_calibration(decoded))
-            for batch in rest:
-                self._add_codec(batch, self._judge_resynthesis)
-            for batch in first + rest:
-                self._expect(ORIGINAL, batch)
-                self._expect(RESYNTHESIS, batch)
-                self._judge(ORIGINAL, batch, self._original)
+            if RESYNTHESIS in self.plan.tracks:
+                self._add_resynthesis()
+            else:
+                self._add_encoding(self.own)
+            for split in self._other_splits():
+                self._add_encoding(split)
             with _torch_settings(self.threads):
                 self.scheduler.run()
+                results = {t.name: self._track(t) for t in self.plan.token_tracks}
+        others = [split.codec.seconds["encode"] for split in self.context.others()]
         seconds = {
-            **self.codec.seconds,
+            "encode": self.codec.seconds["encode"] + sum(others),
+            "decode": self.codec.seconds["decode"],
+            **self.track_seconds,
             "judges": sum(j.seconds for j in self.judging.values()),
             "metrics": self.comparing.seconds,
             "work": time.perf_counter() - start,
         }
         return Measured(
-            self.plan, self.suite, self.originals, self.codec, self.judging, self.comparing, seconds
+            self.plan,
+            self.suite,
+            self.originals,
+            self.codec,
+            self.judging,
+            self.comparing,
+            seconds,
+            self.context,
+            results,
         )
 
     @contextmanager
@@ -109,7 +130,42 @@ class Pass:
         finally:
             self.workers.close()
 
+    # ----------------------------------------------------------------------------------- tracks
+    def _track(self, track: Track) -> TrackResult:
+        start = time.perf_counter()
+        result = track.run(self.context)
+        self.track_seconds[track.name] = time.perf_counter() - start
+        return result
+
+    def _other_splits(self) -> list[Split]:
+        """Those that a track needs and the suite has, to be encoded beside other work."""
+        names = {n: None for t in self.plan.token_tracks for n in t.splits(self.context.wanted)}
+        return [split for name in names if (split := self.context.split(name)) is not None]
+
+    def _add_encoding(self, split: Split) -> None:
+        for batch in (batch for part in split.codec.plan() for batch in part):
+            seconds = sum(split.originals.seconds(i) for i in batch)
+            self.reporter.total(split.stage, seconds)
+            self.scheduler.add("codec", partial(self._encode, split, batch, seconds))
+
+    def _encode(self, split: Split, batch: list[int], seconds: float) -> None:
+        split.codec.encode(batch)
+        self.reporter.done(split.stage, seconds)
+
     # ------------------------------------------------------------------------------------ codec
+    def _add_resynthesis(self) -> None:
+        first, rest = self.codec.plan()
+        decoded: list[int] = []
+        for batch in first:
+            self._add_codec(batch, lambda ready: decoded.extend(ready))
+        self.scheduler.add("codec", lambda: self._after_calibration(decoded))
+        for batch in rest:
+            self._add_codec(batch, self._judge_resynthesis)
+        for batch in first + rest:
+            self._expect(ORIGINAL, batch)
+            self._expect(RESYNTHESIS, batch)
+            self._judge(ORIGINAL, batch, self._original)
+
     def _add_codec(self, batch: list[int], then: Callable[[list[int]], object]) -> None:
         seconds = self._heard(batch)
         self.reporter.total("encode and decode", seconds)

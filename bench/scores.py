@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.contracts import MetricRow
+from bench.contracts import MetricRow, Utterance
 from bench.results import Row
 from bench.stats import interval, paired_interval
 
@@ -41,6 +41,19 @@ class Spec:
     row: MetricRow
     expected: int
     note: str | None = None
+
+
+def record(track: str, metric: str, utterance: Utterance, **values: Any) -> dict[str, Any]:
+    """One row of the table, with whatever of `SCHEMA` is given in `values`."""
+    return {
+        "track": track,
+        "metric": metric,
+        "utterance": utterance.id,
+        "corpus": utterance.corpus,
+        "language": utterance.language,
+        "speaker": utterance.speaker,
+        **values,
+    }
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> pa.Table:

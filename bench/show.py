@@ -12,13 +12,24 @@ from rich.table import Table
 from bench.results import Result, Row
 
 WIDTH = 100
+DIGITS = {
+    "%": 1,
+    "bit/s": 0,
+    "tokens/s": 1,
+    "frames/s": 1,
+    "ids": 0,
+    "cents": 0,
+    "dB": 1,
+    "MOS": 2,
+}
+"""Digits after the point that a unit deserves; three for any other."""
 
 
 def figure(value: float | None, unit: str) -> str:
     """A value with the digits that its unit deserves."""
     if value is None:
         return "–"
-    digits = {"%": 1, "bit/s": 0, "tokens/s": 1, "cents": 0, "dB": 1, "MOS": 2}.get(unit, 3)
+    digits = DIGITS.get(unit, 3)
     if abs(value) >= 1000:
         digits = 0
     value = round(value, digits) + 0.0  # no "-0.00"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from bench.options import NOT_IDENTITY
 from bench.results import (
     Artifact,
     Result,
+    Row,
     StreamResult,
     SuiteResult,
     TokenizerResult,
@@ -79,7 +81,7 @@ def tokens_table(measured: Measured) -> pa.Table:
     info = measured.codec.info
     rows = []
     for index in measured.originals.good:
-        if measured.codec.failures.get(index, ("", ""))[0] == "encode":
+        if measured.codec.unencoded(index):
             continue
         tokens = measured.codec.ids(index)
         row = {
@@ -113,17 +115,14 @@ def environment(measured: Measured, where: str) -> dict[str, object]:
         "device": where,
         "judges": {n: j.judge.info.version for n, j in sorted(measured.judging.items())},
         "metrics": {m.info.name: m.info.version for m in measured.plan.metrics},
+        "tracks": {t.name: t.version for t in measured.plan.token_tracks},
         "packages": versions,
     }
 
 
 def _tokenizer(measured: Measured) -> TokenizerResult:
     info, plan = measured.codec.info, measured.plan
-    counted = [
-        i
-        for i in measured.originals.good
-        if measured.codec.failures.get(i, ("", ""))[0] != "encode"
-    ]
+    counted = [i for i in measured.originals.good if not measured.codec.unencoded(i)]
     seconds = sum(measured.originals.seconds(i) for i in counted)
     totals = [0] * len(info.streams)
     for index in counted:
@@ -161,12 +160,14 @@ def _tokenizer(measured: Measured) -> TokenizerResult:
 
 
 def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Result:
-    """Write tokens, scores and result.json, the last one last; returns the result."""
+    """Write tokens, scores, details and result.json, the last one last; returns the result."""
     records, failures, specs = collect(measured)
     scores = table(records)
     tokens = tokens_table(measured)
     atomically(folder / "tokens.parquet", lambda p: pq.write_table(tokens, p, compression="zstd"))
     atomically(folder / "scores.parquet", lambda p: pq.write_table(scores, p, compression="zstd"))
+    files = {name: f"{name}.parquet" for name in ("scores", "tokens")}
+    files |= _details(measured, folder)
     suite = measured.suite
     result = Result(
         tokenizer=_tokenizer(measured),
@@ -179,16 +180,35 @@ def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Res
         ),
         environment=environment(measured, where),
         seed=seed,
-        tracks=aggregate(scores.to_pandas(), specs, seed),
+        tracks=_rows(measured, aggregate(scores.to_pandas(), specs, seed)),
         failures=failures,
         artifacts={
-            name: Artifact(file=f"{name}.parquet", sha256=sha256(folder / f"{name}.parquet"))
-            for name in ("scores", "tokens")
+            name: Artifact(file=file, sha256=sha256(folder / file)) for name, file in files.items()
         },
         timing={name: round(value, 3) for name, value in measured.seconds.items()},
     )
     atomically(folder / "result.json", lambda p: _text(p, dump(result)))
     return result
+
+
+def _rows(measured: Measured, tracks: dict[str, dict[str, Row]]) -> dict[str, dict[str, Row]]:
+    """The rows made of sums and those that a track made itself, in the track's order."""
+    for track in measured.plan.token_tracks:
+        found = {**tracks.get(track.name, {}), **measured.results[track.name].rows}
+        tracks[track.name] = {r.name: found[r.name] for r in track.rows if r.name in found}
+    return tracks
+
+
+def _details(measured: Measured, folder: Path) -> dict[str, str]:
+    """Write what the tracks tell in full; artifact → file, empty where they tell nothing."""
+    told = {name: r.details for name, r in measured.results.items() if r.details}
+    path = folder / "details.json"
+    if not told:
+        path.unlink(missing_ok=True)  # of an earlier run with other rows
+        return {}
+    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomically(path, lambda p: _text(p, text))
+    return {"details": path.name}
 
 
 def _text(path: Path, content: str) -> None:

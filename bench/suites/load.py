@@ -23,18 +23,28 @@ from bench.suites.schema import (
     read_suite,
     suite_path,
 )
+from bench.suites.spans import Span, spans
 
 _COMMON_LABELS = {"", "none", "nan", "null"}
 
 
+class NoSuchSplit(UserError):  # noqa: N818 - a state of the suite, like its parent
+    """No utterance of the suite has the split that was asked for."""
+
+
 @dataclass(frozen=True)
 class Item:
-    """One utterance of a suite with where its audio lies: a file, or bytes inside a data set."""
+    """One utterance of a suite with where its audio lies: a file, or bytes inside a data set.
+
+    phones, words: the manifest's alignments, None where it has none.
+    """
 
     utterance: Utterance
     tasks: frozenset[str]
     file: Path | None = None
     data: bytes | None = None
+    phones: tuple[Span, ...] | None = None
+    words: tuple[Span, ...] | None = None
 
     def read_bytes(self) -> bytes:
         """The audio file's bytes; ItemFailure where there is no such file."""
@@ -52,7 +62,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Suite:
-    """The utterances one run is about, and the digest that identifies them."""
+    """The utterances one run is about, and the digest that identifies them.
+
+    limit: how many were asked for, None for all.
+    """
 
     name: str
     version: str
@@ -60,6 +73,7 @@ class Suite:
     items: tuple[Item, ...]
     path: Path
     notes: tuple[str, ...] = field(default=())
+    limit: int | None = None
 
     def of_task(self, task: str) -> list[Item]:
         return [item for item in self.items if task in item.tasks]
@@ -79,7 +93,7 @@ def load_suite(name: str, *, limit: int | None = None, split: str | None = None)
     items = [_item(path, spec, row) for row in rows]
     _check_unique(path, items)
     if not items:
-        raise UserError(f"{path}: no utterance has split '{wanted}'")
+        raise NoSuchSplit(f"{path}: no utterance has split '{wanted}'")
     items.sort(key=lambda item: item.utterance.id)
     complete = _digest(items)
     if spec.digest and wanted == spec.split and spec.digest != complete:
@@ -92,7 +106,19 @@ def load_suite(name: str, *, limit: int | None = None, split: str | None = None)
             raise UserError(f"--limit wants a number of utterances from 1 up, not {limit}")
         step = max(1.0, len(items) / limit)
         items = [items[int(i * step)] for i in range(min(limit, len(items)))]
-    return Suite(spec.name, spec.version, _digest(items), tuple(items), path)
+    return Suite(spec.name, spec.version, _digest(items), tuple(items), path, limit=limit)
+
+
+def other_split(suite: Suite, split: str) -> Suite | None:
+    """Another split of the same suite, under the same limit; None where it has none of that name,
+    or where that is the split that `suite` itself is made of."""
+    spec = read_suite(suite.path)
+    if split == spec.split:
+        return None
+    try:
+        return load_suite(str(suite.path), limit=suite.limit, split=split)
+    except NoSuchSplit:
+        return None
 
 
 def _manifest_rows(path: Path, spec: SuiteFile) -> list[dict[str, Any]]:
@@ -201,7 +227,15 @@ def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
             f"{path}: utterance '{name}' has the unknown task '{sorted(unknown)[0]}'; "
             f"tasks are {', '.join(TASKS)}"
         )
-    return Item(utterance, frozenset(tasks), file, row.get("data"))
+    where = f"{path}: utterance '{name}'"
+    return Item(
+        utterance,
+        frozenset(tasks),
+        file,
+        row.get("data"),
+        phones=spans(row.get("phones"), "phone", where),
+        words=spans(row.get("words"), "word", where),
+    )
 
 
 def _tasks(spec: SuiteFile, utterance: Utterance) -> set[str]:
