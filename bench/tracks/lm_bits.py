@@ -79,15 +79,17 @@ def predictability(
         if context.wanted(rows.NGRAM[end].name):
             work.row(rows.NGRAM[end], layouts[kind.name], lambda layout: LaidNGram(layout, ORDER))
     judge: Predictor | None = None
-    pairs = any(context.wanted(row.name) for row in rows.PAIRS.values())
+    paired = [row for row in rows.PAIRS.values() if context.wanted(row.name)]
+    if isinstance(layouts[Flatten.name], str):
+        result.rows |= {row.name: absent(row, str(layouts[Flatten.name])) for row in paired}
     with _threads(context.threads):
         for end, kind in rows.PREDICTED.items():
-            for_pairs = pairs and end == "flatten"
+            for_pairs = bool(paired) and end == "flatten"
             if context.wanted(rows.SMALL[end].name):
                 made = work.row(rows.SMALL[end], layouts[kind.name], work.small)
                 judge = made if for_pairs else judge
-            elif for_pairs and not isinstance(layouts[kind.name], str):
-                judge = work.small(layouts[kind.name]).fit(train.ids)
+            elif for_pairs and isinstance(layouts[kind.name], Layout):
+                judge = work.small(layouts[kind.name]).fit(work.sizes[-1])
     whole = uniform(context.info.streams, test.ids).sum() / test.seconds.sum()
     result.details["lm"] = {
         "uniform": float(whole),
