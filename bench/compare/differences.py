@@ -42,9 +42,7 @@ class Estimates:
 
     def intervals(self) -> tuple[Floats, Floats]:
         """95 % bounds [R] of each figure alone."""
-        from scipy.stats import t as student
-
-        half = student.isf((1 - LEVEL) / 2, self.freedom) * self.errors
+        half = _beyond((1 - LEVEL) / 2, self.freedom) * self.errors
         return self.values - half, self.values + half
 
 
@@ -122,8 +120,6 @@ def claims(family: Sequence[Estimates]) -> list[Claims]:
     together they hold 95 %, which intervals at Holm's own steps would not. Where Holm claims what
     these bounds do not exclude, the bound that passed 0 is 0: only the sign is claimed.
     """
-    from scipy.stats import t as student
-
     spread = [_effective_errors(made) for made in family]
     p_values = [_p(made, errors) for made, errors in zip(family, spread, strict=True)]
     flat = np.concatenate(p_values) if p_values else np.zeros(0)
@@ -136,7 +132,7 @@ def claims(family: Sequence[Estimates]) -> list[Claims]:
         p = adjusted[start : start + len(errors)]
         start += len(errors)
         sign = np.where(p <= 1 - LEVEL, np.sign(made.differences), 0).astype(np.int64)
-        half = student.isf((1 - LEVEL) / (2 * count), made.freedom) * errors
+        half = _beyond((1 - LEVEL) / (2 * count), made.freedom) * errors
         low, high = made.differences - half, made.differences + half
         low, high = (
             np.where(sign > 0, np.maximum(low, 0), low),
@@ -153,19 +149,24 @@ def _effective_errors(made: Estimates) -> Floats:
     any p. Flipping the signs of D differences at random gives at least 2^(1−D) (the smallest p of
     a sign-flip test), so the error is taken large enough for p not to be smaller.
     """
-    from scipy.stats import t as student
-
     least = 2.0 ** (1.0 - np.maximum(made.evidence, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.abs(made.differences) / student.isf(least / 2, made.freedom)
+        needed = np.abs(made.differences) / _beyond(least / 2, made.freedom)
     return np.where(made.evidence > 1, np.fmax(made.pair_errors, needed), made.pair_errors)
+
+
+def _beyond(share: npt.ArrayLike, freedom: float) -> Floats:
+    """The t above which `share` of the distribution lies (`scipy.stats.t.isf`, far quicker)."""
+    from scipy.special import stdtrit
+
+    return np.asarray(-stdtrit(freedom, np.asarray(share, dtype=np.float64)))
 
 
 def _p(made: Estimates, errors: Floats) -> Floats:
     """Two-sided p [P]; NaN where there is no error to judge by."""
-    from scipy.stats import t as student
+    from scipy.special import stdtr
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2 * student.sf(np.abs(made.differences) / errors, made.freedom)
+        p = 2 * stdtr(made.freedom, -np.abs(made.differences) / errors)
     p = np.where(made.differences == 0, 1.0, p)
     return np.where(np.isfinite(made.differences) & np.isfinite(errors), p, np.nan)

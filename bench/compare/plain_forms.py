@@ -135,10 +135,15 @@ def _group(comparison: Comparison, number: int) -> Table:
 def closing(comparison: Comparison) -> list[str]:
     """Sentences under the tables: what claims and ranks are, and what a reader must know."""
     told = [words.RANK, words.CLAIM]
-    if comparison.meaning:
-        told.insert(0, f"{comparison.profile}: {comparison.meaning}.")
-    told += [f"No rank: {line}." for line in words.empty(comparison)]
+    if empty := words.empty(comparison):
+        told.append(f"Axes without a rank: {'; '.join(empty)}.")
     return told + [f"Note: {note}." for note in comparison.notes]
+
+
+def _all(comparison: Comparison) -> list[str]:
+    """`closing`, after what the profile means."""
+    meaning = [f"{comparison.profile}: {comparison.meaning}."] if comparison.meaning else []
+    return meaning + closing(comparison)
 
 
 # -------------------------------------------------------------------------- Markdown and LaTeX
@@ -162,7 +167,7 @@ def as_markdown(comparison: Comparison) -> str:
         ruler = "|" + "|".join(["---"] * len(header)) + "|"
         body = [line(header), ruler, *map(line, rows)]
         blocks.append(f"**{_markdown(caption)}**\n\n" + "\n".join(body))
-    blocks += [_markdown(sentence) for sentence in closing(comparison)]
+    blocks += [_markdown(sentence) for sentence in _all(comparison)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -188,7 +193,7 @@ def as_latex(comparison: Comparison) -> str:
                 *map(line, rows), r"\hline", r"\end{tabular}"]  # fmt: skip
         blocks.append("\n".join([r"\begin{table}", rf"\caption{{{caption.translate(_LATEX)}}}",
                                  *body, r"\end{table}"]))  # fmt: skip
-    blocks += [sentence.translate(_LATEX) for sentence in closing(comparison)]
+    blocks += [sentence.translate(_LATEX) for sentence in _all(comparison)]
     return "\n\n".join(blocks) + "\n"
 
 

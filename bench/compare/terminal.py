@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.compare import words
 from bench.compare.model import AxisPart, Comparison, Difference, MetricPart
+from bench.compare.plain_forms import closing
 from bench.show import WIDTH, figure
 
 FEW = 6  # results up to which every pair is printed unasked
@@ -70,12 +71,7 @@ def _legend(comparison: Comparison) -> Iterator[str]:
         for axis in words.with_data(comparison):
             weight = "not weighed" if axis.weight is None else f"weight {axis.weight:g}"
             yield f"  {axis.name} ({weight}) on top: {', '.join(axis.top)}"
-    yield words.RANK
-    yield words.CLAIM
-    if told := words.empty(comparison):
-        yield f"Axes without a rank: {'; '.join(told)}."
-    for note in comparison.notes:
-        yield f"Note: {note}."
+    yield from closing(comparison)
 
 
 def _parts(axis: AxisPart, *, everything: bool) -> list[MetricPart]:

@@ -85,13 +85,14 @@ def shown(comparison: Comparison, front: Front, point: Point) -> str:
 
 
 def empty(comparison: Comparison) -> list[str]:
-    """One sentence for each axis that has nothing to rank by."""
-    told = []
-    for axis in comparison.axes:
-        if not axis.lead:
-            rest = f"{', '.join(s.name for s in axis.stated)} only stated" if axis.stated else ""
-            told.append(f"{axis.name}: {rest or 'no data in these results'}")
-    return told
+    """Which axes have nothing to rank by: those that are only stated, then those without data."""
+    told = [
+        f"{axis.name} ({', '.join(row.name for row in axis.stated)} only stated)"
+        for axis in comparison.axes
+        if not axis.lead and axis.stated
+    ]
+    without = [a.name for a in comparison.axes if not a.lead and not a.stated]
+    return told + ([f"{', '.join(without)} (no data in these results)"] if without else [])
 
 
 def basis(part: MetricPart) -> str:
