@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--json", action="store_true")
 
     _add_compare(commands)
+    _add_report(commands)
     add_train(commands)
     add_leaderboard(commands)
 
@@ -128,6 +129,41 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             f"--{name}", action="store_const", const=name, dest="form", help=f"print {name} instead"
         )
     compare.add_argument("--html", metavar="FILE", help="also write a page that needs no network")
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser(
+        "report",
+        help="a finished run as one HTML file, with plots and players",
+        description=(
+            "Write report.html beside a run, to be opened from disk: every metric, plots, the "
+            "worst utterances to be heard, a blind comparison. Needs no network to be read."
+        ),
+    )
+    report.add_argument("run", help="folder of a run, or its result.json")
+    report.add_argument(
+        "--with",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="RUN",
+        dest="others",
+        help="other runs on the same suite, to be seen and heard beside it",
+    )
+    report.add_argument("-o", "--out", metavar="FILE.html", help="where to (RUN/report.html)")
+    report.add_argument(
+        "--clips", type=int, default=12, metavar="N", help="utterances to be heard (12)"
+    )
+    report.add_argument(
+        "--suite", metavar="FILE", help="the suite.yaml of the run, where it is not a bundled one"
+    )
+    report.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="cpu",
+        help="for what the run's caches no longer hold (cpu)",
+    )
+    report.add_argument("--json", action="store_true", help="print what was written, as JSON")
 
 
 def _add_dataset_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -222,6 +258,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from bench.breakdown import show_run
 
             return show_run(arguments)
+        if arguments.command == "report":
+            from bench.report.command import report
+
+            return report(arguments)
         if arguments.command == "compare":
             from bench.compare.command import compare
 

@@ -1,0 +1,1 @@
+"""`bench report`: a finished run as one HTML file that needs no network, with plots and players."""
