@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import tracks
 from bench.cli import parser
 from bench.plan import choose_metrics
 from tests.conftest import ROOT
@@ -39,6 +40,14 @@ def test_every_row_is_described() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     metrics, _ = choose_metrics([])
     for row in (row for metric in metrics for row in metric.info.rows):
+        assert f"`{row.name}`" in text, row.name
+        assert row.source in text, row.name
+
+
+@pytest.mark.parametrize("name", tracks.MODULES)
+def test_every_row_of_a_track_is_described(name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text()
+    for row in tracks.load(name).rows:
         assert f"`{row.name}`" in text, row.name
         assert row.source in text, row.name
 

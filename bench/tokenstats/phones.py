@@ -94,10 +94,11 @@ def hits(reference: Times, found: Times, tolerance: float) -> int:
     In order, the earliest possible partner first, which is a largest matching on a line.
     """
     met = i = j = 0
-    while i < len(reference) and j < len(found):
-        if abs(reference[i] - found[j]) <= tolerance + 1e-9:
+    wanted, there = reference.tolist(), found.tolist()
+    while i < len(wanted) and j < len(there):
+        if abs(wanted[i] - there[j]) <= tolerance + 1e-9:
             met, i, j = met + 1, i + 1, j + 1
-        elif reference[i] < found[j]:
+        elif wanted[i] < there[j]:
             i += 1
         else:
             j += 1

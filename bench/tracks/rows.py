@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,13 @@ def whole(
         failures=max(0, expected - n),
         note=note if there else lack,
     )
+
+
+def named(
+    of: Callable[[int | None], Mapping[str, float]], row: MetricRow
+) -> Callable[[int | None], float]:
+    """For `whole`: one row's figure of a function that gives several."""
+    return lambda group: of(group)[row.name]
 
 
 def absent(row: MetricRow, lack: str, expected: int = 0) -> Row:

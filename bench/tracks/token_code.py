@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from bench.contracts import MetricRow, Sums
+from bench.contracts import Sums
 from bench.rates import rates
 from bench.tokenstats import entropy as en
 from bench.tokenstats.counts import Counts, Ids, merged, pairs
 from bench.tokenstats.sequences import runs
 from bench.tracks import token_rows as rows
 from bench.tracks.contract import ItemSums, TokenContext, TrackResult
-from bench.tracks.rows import absent, whole
+from bench.tracks.rows import absent, named, whole
 from bench.tracks.token_corpus import Corpus
 
 BUDGETS = (1_000, rows.BUDGET, 100_000)
@@ -28,7 +28,7 @@ EMPTY = "no utterance has an id"
 
 @dataclass(frozen=True)
 class Streams:
-    """What remains of a corpus when group g is left out (None: nothing), stream by stream."""
+    """Counts of ids and of pairs, for each stream an array of them: one for each group."""
 
     corpus: Corpus
     singles: Sequence[Sequence[Counts]]
@@ -44,27 +44,34 @@ class Streams:
             doubles.append(_by_group(follow, corpus.groups.labels, corpus.groups.count))
         return cls(corpus, singles, doubles)
 
-    def views(self) -> Callable[[int | None], View]:
-        whole_singles = [merged(parts) for parts in self.singles]
-        whole_doubles = [merged(parts) for parts in self.doubles]
+    @cached_property
+    def all_singles(self) -> list[Counts]:
+        return [merged(parts) for parts in self.singles]
+
+    @cached_property
+    def all_doubles(self) -> list[Counts]:
+        return [merged(parts) for parts in self.doubles]
+
+    def without(self, group: int | None) -> View:
+        """What is left when a group is left out."""
         labels = self.corpus.groups.labels
         seconds = np.array([item.seconds for item in self.corpus.items])
+        kept = np.full(len(labels), True) if group is None else labels != group
+        return View(
+            self.corpus,
+            _left(self.singles, self.all_singles, group),
+            _left(self.doubles, self.all_doubles, group),
+            float(seconds[kept].sum()),
+            int(kept.sum()),
+        )
 
-        @cache
-        def view(group: int | None) -> View:
-            if group is None:
-                kept = np.ones(len(labels), dtype=bool)
-                return View(self.corpus, whole_singles, whole_doubles, seconds.sum(), len(labels))
-            kept = labels != group
-            return View(
-                self.corpus,
-                [w.without(p[group]) for w, p in zip(whole_singles, self.singles, strict=True)],
-                [w.without(p[group]) for w, p in zip(whole_doubles, self.doubles, strict=True)],
-                float(seconds[kept].sum()),
-                int(kept.sum()),
-            )
 
-        return view
+def _left(
+    streams: Sequence[Sequence[Counts]], everything: Sequence[Counts], group: int | None
+) -> Sequence[Counts]:
+    if group is None:
+        return everything
+    return [all_.without(parts[group]) for all_, parts in zip(everything, streams, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -149,44 +156,45 @@ def code(context: TokenContext, corpus: Corpus, result: TrackResult) -> None:
     """Rows of the whole corpus, each from the counts of ids and of pairs in `tokens.parquet`."""
     if not any(context.wanted(row.name) for row in rows.CODE):
         return
-    size, expected = len(corpus.items), context.expected()
-    view = Streams.of(corpus).views()
-    everything = view(None)
+    streams = Streams.of(corpus)
+    everything = streams.without(None)
     empty = not any(c.total for c in everything.singles)
     short = f"a stream has fewer than {rows.BUDGET:,} ids here"
-    figures: dict[MetricRow, tuple[Callable[[View], float], str | None]] = {
-        rows.ENTROPY_RATE: (lambda v: v.rate(v.entropies()), None),
-        rows.CONDITIONAL_RATE: (lambda v: v.rate(v.conditional()), None),
-        rows.NORMALISED: (View.normalised, "no stream has a vocabulary of two ids or more"),
-        rows.PERPLEXITY: (View.perplexity, None),
-        rows.PERPLEXITY_BUDGET: (lambda v: v.perplexity_at(rows.BUDGET, context.seed), short),
-        rows.UTILISATION: (View.utilisation, None),
-        rows.UTILISATION_BUDGET: (lambda v: v.utilisation_at(rows.BUDGET), short),
-        rows.ZIPF: (View.zipf, "a stream has fewer than 8 ids that occurred 5 times"),
+    figures: dict[str, tuple[Callable[[View], float], str | None]] = {
+        rows.ENTROPY_RATE.name: (lambda v: v.rate(v.entropies()), None),
+        rows.CONDITIONAL_RATE.name: (lambda v: v.rate(v.conditional()), None),
+        rows.NORMALISED.name: (View.normalised, "no stream has a vocabulary of two ids or more"),
+        rows.PERPLEXITY.name: (View.perplexity, None),
+        rows.PERPLEXITY_BUDGET.name: (
+            lambda v: v.perplexity_at(rows.BUDGET, context.seed),
+            short,
+        ),
+        rows.UTILISATION.name: (View.utilisation, None),
+        rows.UTILISATION_BUDGET.name: (lambda v: v.utilisation_at(rows.BUDGET), short),
+        rows.ZIPF.name: (View.zipf, "a stream has fewer than 8 ids that occurred 5 times"),
     }
-    for row, (figure, lack) in figures.items():
-        if not context.wanted(row.name):
-            continue
+    wanted = [row for row in rows.CODE if context.wanted(row.name)]
+
+    @cache  # one view at a time: the pairs of a large vocabulary fill memory
+    def of(group: int | None) -> dict[str, float]:
+        view = everything if group is None else streams.without(group)
+        return {row.name: figures[row.name][0](view) for row in wanted}
+
+    for row in wanted:
         if empty:
-            result.rows[row.name] = absent(row, EMPTY, expected)
+            result.rows[row.name] = absent(row, EMPTY, context.expected())
             continue
         result.rows[row.name] = whole(
             row,
-            partial(_of, figure, view),
+            named(of, row),
             corpus.groups,
-            n=size,
-            expected=expected,
+            n=len(corpus.items),
+            expected=context.expected(),
             note=_little(everything) if row is rows.CONDITIONAL_RATE else None,
-            lack=lack,
+            lack=figures[row.name][1],
         )
     result.details["streams"] = _table(context, everything)
     result.details["curves"] = _curves(everything)
-
-
-def _of(
-    figure: Callable[[View], float], view: Callable[[int | None], View], group: int | None
-) -> float:
-    return figure(view(group))
 
 
 def _little(view: View) -> str | None:

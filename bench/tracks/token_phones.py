@@ -6,18 +6,18 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from bench.contracts import MetricRow, Sums
+from bench.contracts import Sums
 from bench.suites.spans import Span
 from bench.tokenstats import phones as ph
 from bench.tokenstats.counts import Counts, Ids
 from bench.tracks import token_rows as rows
 from bench.tracks.contract import ItemSums, TokenContext, TrackResult
-from bench.tracks.rows import absent, whole
+from bench.tracks.rows import absent, named, whole
 from bench.tracks.token_code import number_or_none
 from bench.tracks.token_corpus import Corpus, Timed
 
@@ -164,19 +164,13 @@ def _rows(
         if context.wanted(row.name):
             result.rows[row.name] = whole(
                 row,
-                partial(_named, figures, row),
+                named(figures, row),
                 corpus.groups,
                 n=count,
                 expected=count,
                 note=note,
                 lack="all frames are of one phone",
             )
-
-
-def _named(
-    figures: Callable[[int | None], dict[str, float]], row: MetricRow, group: int | None
-) -> float:
-    return figures(group)[row.name]
 
 
 # ------------------------------------------------------------------------------- boundaries
