@@ -77,9 +77,7 @@ def _rerun(
     for entry in entries:
         if (only and entry.place not in only) or entry.withdrawal is not None:
             continue
-        made = rerun(
-            entry, boards[entry.suite], arguments.rerun, seed=arguments.seed, device=where
-        )
+        made = rerun(entry, boards[entry.suite], arguments.rerun, seed=arguments.seed, device=where)
         problems += [Problem(entry.place, f"rerun: {reason}") for reason in made.problems]
         console.print(
             f"{escape(entry.place)}: {made.utterances} utterances with the same ids, "
@@ -180,7 +178,7 @@ def serve(arguments: argparse.Namespace) -> int:
 class _Handler(http.server.SimpleHTTPRequestHandler):
     """Files below one folder, without a log line for each."""
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
 
 

@@ -1,4 +1,4 @@
-"""Puts an entry into a git checkout as a branch with one commit; its working tree stays as it is."""
+"""Puts an entry into a git checkout as a branch with one commit; its files stay as they are."""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ def _blob(path: Path) -> str:
 
 def tree_of_commit(folder: Path, commit: str) -> dict[str, str]:
     """The same of a commit (or branch or tag) of the checkout that `folder` lies in."""
-    name = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    name = _git(
+        folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}"
+    )
     top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
     below = folder.resolve().relative_to(top.resolve()).as_posix()
     listed = _git(top, "ls-tree", "-r", "-z", "--full-tree", name.strip(), "--", f"{below}/")
@@ -103,6 +105,6 @@ def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Problem]:
 def untouched(old: Mapping[str, str], new: Mapping[str, str]) -> frozenset[str]:
     """Places whose files are the same in both."""
     touched = entries_of(
-        {p: "" for p in set(old) ^ set(new)} | {p: "" for p in old if old[p] != new.get(p)}
+        dict.fromkeys(set(old) ^ set(new), "") | {p: "" for p in old if old[p] != new.get(p)}
     )
     return (entries_of(old) & entries_of(new)) - touched

@@ -30,11 +30,11 @@ def wrong_place(place: str) -> str | None:
     _, variant, revision = parts
     if len(variant) > MAX_VARIANT or not VARIANT.fullmatch(variant):
         return (
-            f"the variant {ascii(variant)} is not of the form name@option=value,... in plain "
+            f"the variant {variant!a} is not of the form name@option=value,... in plain "
             f"letters, digits and ._+-, at most {MAX_VARIANT} characters"
         )
     if not REVISION.fullmatch(revision):
-        return f"the revision {ascii(revision)} is not made of plain letters, digits and ._-"
+        return f"the revision {revision!a} is not made of plain letters, digits and ._-"
     return None
 
 
@@ -45,12 +45,13 @@ def check_place(entry: Entry) -> Found:
     if suite != suite_folder(s.name, s.version):
         yield RESULT, f"it is of suite {s.name} {s.version}, but lies in the folder {suite}"
     if variant != t.variant:
-        yield RESULT, f"it is of variant {ascii(t.variant)}, but lies in the folder {variant}"
+        yield RESULT, f"it is of variant {t.variant!a}, but lies in the folder {variant}"
     if variant.split("@")[0] != t.name:
-        yield RESULT, f"tokenizer.name is {ascii(t.name)}, but the variant is {variant}"
+        yield RESULT, f"tokenizer.name is {t.name!a}, but the variant is {variant}"
     if revision.split("+")[0] != safe_revision(t.weights):
-        yield RESULT, (
-            f"its weights are {ascii(t.weights[:60])}, but it lies in the folder {revision}"
+        yield (
+            RESULT,
+            (f"its weights are {t.weights[:60]!a}, but it lies in the folder {revision}"),
         )
 
 
@@ -82,9 +83,12 @@ def check_board(entry: Entry, board: Board) -> Found:
     """Suite digest, seed, and the versions of judges, metrics and tracks."""
     policy, result = board.policy, entry.result
     if result.suite.digest != policy.digest:
-        yield RESULT, (
-            f"suite.digest is {ascii(result.suite.digest[:12])}, the board's suite has "
-            f"{policy.digest[:12]}: other utterances were measured"
+        yield (
+            RESULT,
+            (
+                f"suite.digest is {result.suite.digest[:12]!a}, the board's suite has "
+                f"{policy.digest[:12]}: other utterances were measured"
+            ),
         )
     if result.seed != policy.seed:
         yield RESULT, f"seed is {result.seed}; the board's seed is {policy.seed}"
@@ -123,9 +127,12 @@ def _versions(
         if name not in accepted:
             yield RESULT, f"environment.{kind} names {ascii(name)[:60]}, which this board lacks"
         elif version not in accepted[name]:
-            yield RESULT, (
-                f"{kind[:-1]} {name} has version {ascii(version)[:80]}; the board takes "
-                f"{' or '.join(accepted[name])}"
+            yield (
+                RESULT,
+                (
+                    f"{kind[:-1]} {name} has version {ascii(version)[:80]}; the board takes "
+                    f"{' or '.join(accepted[name])}"
+                ),
             )
 
 
@@ -142,6 +149,7 @@ def check_names(entries: Sequence[Entry], old: frozenset[str], built_in: Sequenc
             owner, place = owners.setdefault(skeleton(shown), (name, entry.place))
             if owner != name:
                 taken = f"of {place}" if place else "that is built in"
-                yield f"{entry.place}/{file}", (
-                    f"the name {ascii(shown)} is easily taken for {ascii(owner)} {taken}"
+                yield (
+                    f"{entry.place}/{file}",
+                    (f"the name {shown!a} is easily taken for {owner!a} {taken}"),
                 )

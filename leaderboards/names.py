@@ -1,4 +1,4 @@
-"""Names, texts and addresses that a submission may carry: bounded, plain, and not to be mistaken."""
+"""Names, texts and addresses that a submission may carry: bounded, plain, unmistakable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?"
 _OPTION = r"[A-Za-z_][A-Za-z0-9_]{0,39}=[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,63}"
 VARIANT = re.compile(rf"{NAME}(?:@{_OPTION}(?:,{_OPTION})*)?", re.ASCII)
-REVISION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,78}[A-Za-z0-9])?(?:\+[2-9][0-9]?)?", re.ASCII)
+REVISION = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,78}[A-Za-z0-9])?(?:\+[2-9][0-9]?)?", re.ASCII
+)
 MAX_VARIANT = 140
 MAX_TEXT = 2000
 LINK = re.compile(

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.compare.axes import BITRATE, TOKEN_RATE, AXES, axis_of
+from bench.compare.axes import AXES, BITRATE, TOKEN_RATE, axis_of
 from bench.leaderboards.names import LINK
 from bench.leaderboards.plots import plots_of
-from bench.leaderboards.standings import Column, Key, Line, Standings
+from bench.leaderboards.standings import Column, Line, Standings
 from bench.leaderboards.strict import MEGABYTE, json_of, regular
 from bench.show import figure, span
 
 HERE = Path(__file__).parent
-ASSETS = ("site.css", "site.js", "compare.js")
+ASSETS = ("compare.js", "icon.svg", "site.css", "site.js")
 Files = dict[str, bytes]
 
 
@@ -73,7 +73,9 @@ def _board_facts(standings: Standings) -> dict[str, Any]:
     }
 
 
-def _board(pages: _Pages, standings: Standings, facts: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _board(
+    pages: _Pages, standings: Standings, facts: dict[str, Any]
+) -> Iterator[tuple[str, bytes]]:
     name = standings.board.name
     drawn = plots_of(standings)
     for plot in drawn:
@@ -89,8 +91,9 @@ def _board(pages: _Pages, standings: Standings, facts: dict[str, Any]) -> Iterat
             plots=drawn if track == "resynthesis" else [], **common,
         )  # fmt: skip
     for line in standings.lines:
-        yield f"{name}/{line.slug}.html", pages.page(
-            "entry.html", "../", line=line, rows=_rows(line, standings), **common
+        yield (
+            f"{name}/{line.slug}.html",
+            pages.page("entry.html", "../", line=line, rows=_rows(line, standings), **common),
         )
     yield f"{name}/compare.html", pages.page("compare.html", "../", **common)
     yield f"{name}/compare-data.js", b"window.BOARD = " + _script(_pairs(standings)) + b";\n"
@@ -101,10 +104,8 @@ def _board(pages: _Pages, standings: Standings, facts: dict[str, Any]) -> Iterat
 
 
 def _columns(standings: Standings, track: str) -> list[Column]:
-    """The rates first, then the track's rows in the order of their axes."""
-    order = {axis.name: at for at, axis in enumerate(AXES)}
+    """The rates first, then the track's other rows."""
     own = [c for k, c in standings.columns.items() if k[0] == track]
-    own.sort(key=lambda c: order[axis_of(c.key)])
     rates = [standings.columns[k] for k in (BITRATE, TOKEN_RATE) if k in standings.columns]
     return rates + [c for c in own if c not in rates]
 
@@ -261,5 +262,3 @@ def _parquet(table: Sequence[Mapping[str, Any]]) -> bytes:
     out = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(list(table), schema=schema), out, compression="zstd")
     return out.getvalue().to_pybytes()
-
-

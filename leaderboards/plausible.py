@@ -15,7 +15,6 @@ import pandas as pd
 from bench.leaderboards.board import RESYNTHESIS, Board
 from bench.leaderboards.entry import HASHES, RESULT, SCORES, Entry
 from bench.leaderboards.identity import Found
-from bench.leaderboards.rates_check import few
 from bench.leaderboards.scoring import groups
 
 MIN_UTTERANCES = 5
@@ -103,8 +102,9 @@ def check_neighbours(entries: Sequence[Entry], old: frozenset[str]) -> Found:
             theirs = hashes[other.place]
             shared = sum(theirs.get(name) == digest for name, digest in own.items())
             if own and shared > max(1, SHARED * len(own)):
-                yield f"{entry.place}/{HASHES}", (
-                    f"{shared} of {len(own)} utterances have the very ids of {other.place}"
+                yield (
+                    f"{entry.place}/{HASHES}",
+                    (f"{shared} of {len(own)} utterances have the very ids of {other.place}"),
                 )
                 break
     yield from _originals(ordered)
@@ -139,9 +139,12 @@ def _originals(ordered: Sequence[Entry]) -> Found:
         share = apart.groupby(level=0).mean()
         for name in share.index[share > DEVIATING]:
             count = int(apart.loc[name].sum())
-            yield f"{entry.place}/{SCORES}", (
-                f"{name}: {count} originals have other scores than in earlier entries with the "
-                "same judges"
+            yield (
+                f"{entry.place}/{SCORES}",
+                (
+                    f"{name}: {count} originals have other scores than in earlier entries with the "
+                    "same judges"
+                ),
             )
 
 

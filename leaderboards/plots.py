@@ -111,26 +111,29 @@ def _draw(
         axes = made.add_subplot(facecolor=PAPER)
         beaten = [p for p in points if p.dominated_by]
         kept = [p for p in points if not p.dominated_by]
+        rates = [p.rate for p in points] + [r[1] for r in references]
+        middle = math.sqrt(min(rates) * max(rates))
         if references:
             axes.plot(
                 [r[1] for r in references], [r[2] for r in references], linestyle="none",
                 marker="x", color=GREY, label="reference, not ranked",
             )  # fmt: skip
             for name, at, value in references:
-                _name(axes, name, at, value, GREY)
-        axes.plot(
-            [p.rate for p in beaten], [p.value for p in beaten], linestyle="none",
-            marker="o", markersize=5, markerfacecolor="none", color=GREY, label="dominated",
-        )  # fmt: skip
+                _name(axes, name, at, value, GREY, middle)
+        if beaten:
+            axes.plot(
+                [p.rate for p in beaten], [p.value for p in beaten], linestyle="none",
+                marker="o", markersize=5, markerfacecolor="none", color=GREY, label="dominated",
+            )  # fmt: skip
         axes.plot(
             [p.rate for p in kept], [p.value for p in kept], linestyle="none",
             marker="o", markersize=7, color=BLUE, label="on the front",
         )  # fmt: skip
         for point, name in list(zip(kept, names, strict=True))[:LABELLED]:
-            _name(axes, name, point.rate, point.value, INK)
+            _name(axes, name, point.rate, point.value, INK, middle)
         axes.set_xscale("log")
         axes.margins(x=0.12, y=0.12)
-        _ticks(axes, [p.rate for p in points] + [r[1] for r in references], rate)
+        _ticks(axes, rates, rate)
         axes.set_xlabel(RATES[rate], color=INK)
         axes.set_ylabel(" ".join(filter(None, (column.key[1], column.row.unit))), color=INK)
         if not column.row.higher_is_better:
@@ -151,10 +154,13 @@ def _draw(
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _name(axes: Any, name: str, x: float, y: float, colour: str) -> None:
+def _name(axes: Any, name: str, x: float, y: float, colour: str, middle: float) -> None:
+    """A point's name, on the side where there is room."""
+    left = x > middle
     axes.annotate(
-        name, (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8.5, color=colour
-    )
+        name, (x, y), xytext=(-6 if left else 6, 5), textcoords="offset points", fontsize=8.5,
+        ha="right" if left else "left", color=colour,
+    )  # fmt: skip
 
 
 def _ticks(axes: Any, rates: Sequence[float], rate: Key) -> None:

@@ -58,8 +58,9 @@ def check_utterances(entry: Entry, facts: Facts) -> Found:
         yield HASHES, f"utterances are missing and no failure tells why: {few(missing)}"
     suite = entry.result.suite
     if suite.utterances != len(facts.utterances):
-        yield RESULT, (
-            f"suite.utterances is {suite.utterances}; the suite has {len(facts.utterances)}"
+        yield (
+            RESULT,
+            (f"suite.utterances is {suite.utterances}; the suite has {len(facts.utterances)}"),
         )
     whole = sum(
         u.seconds for name, u in facts.utterances.items() if name not in lost(entry, ("load",))
@@ -81,9 +82,12 @@ def check_counts(entry: Entry, facts: Facts) -> Found:
         if seconds is None or not math.isfinite(seconds):
             yield HASHES, f"{shown}: its length in seconds is no number"
         elif abs(seconds - facts.utterances[name].seconds) > SECONDS_SLACK:
-            yield HASHES, (
-                f"{shown}: it has {seconds:.3f} s; the suite's has "
-                f"{facts.utterances[name].seconds:.3f} s"
+            yield (
+                HASHES,
+                (
+                    f"{shown}: it has {seconds:.3f} s; the suite's has "
+                    f"{facts.utterances[name].seconds:.3f} s"
+                ),
             )
         elif not counts or len(counts) != len(streams):
             yield HASHES, f"{shown}: it counts {len(counts or [])} streams, not {len(streams)}"
@@ -98,9 +102,12 @@ def _stream_counts(shown: str, seconds: float, counts: list[Any], streams: list[
         elif stream.rate is not None:
             wanted = stream.rate * seconds
             if abs(count - wanted) > FRAME_SLACK + SHARE_SLACK * wanted:
-                yield HASHES, (
-                    f"{shown}: {count} ids in stream {ascii(stream.name)}, whose rate of "
-                    f"{stream.rate:g} Hz makes {wanted:.0f}"
+                yield (
+                    HASHES,
+                    (
+                        f"{shown}: {count} ids in stream {stream.name!a}, whose rate of "
+                        f"{stream.rate:g} Hz makes {wanted:.0f}"
+                    ),
                 )
                 return
 
@@ -116,14 +123,17 @@ def check_rates(entry: Entry) -> Found:
         return  # told by `check_counts`
     for at, stream in enumerate(tokenizer.streams):
         if not 1 <= stream.vocabulary <= 2**40:
-            yield RESULT, f"stream {ascii(stream.name)} has a vocabulary of {stream.vocabulary}"
+            yield RESULT, f"stream {stream.name!a} has a vocabulary of {stream.vocabulary}"
             return
         seconds = sum(r["seconds"] for r in table)
         made = sum(r["counts"][at] or 0 for r in table) / seconds if seconds else 0.0
         if not math.isclose(made, stream.measured_rate, rel_tol=1e-6, abs_tol=1e-9):
-            yield RESULT, (
-                f"tokenizer.streams.{ascii(stream.name)}.measured_rate is "
-                f"{stream.measured_rate:g} Hz; its token counts make {made:g}"
+            yield (
+                RESULT,
+                (
+                    f"tokenizer.streams.{stream.name!a}.measured_rate is "
+                    f"{stream.measured_rate:g} Hz; its token counts make {made:g}"
+                ),
             )
     if tokenizer.side_info_bits < 0:
         yield RESULT, f"tokenizer.side_info_bits is {tokenizer.side_info_bits:g}"
@@ -154,9 +164,12 @@ def _rate_sums(entry: Entry, table: list[dict[str, Any]]) -> Found:
                 math.isclose(row.numerator, expected[at], rel_tol=1e-9)
                 and math.isclose(row.denominator, expected[2], rel_tol=1e-9)
             ):
-                yield SCORES, (
-                    f"{name} of {few([row.utterance])} is {row.numerator:g} in "
-                    f"{row.denominator:g} s; its token counts make {expected[at]:g} in "
-                    f"{expected[2]:g} s"
+                yield (
+                    SCORES,
+                    (
+                        f"{name} of {few([row.utterance])} is {row.numerator:g} in "
+                        f"{row.denominator:g} s; its token counts make {expected[at]:g} in "
+                        f"{expected[2]:g} s"
+                    ),
                 )
                 return

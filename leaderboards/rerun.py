@@ -35,6 +35,7 @@ class Agreement:
 
 def choose(names: list[str], count: int, seed: int) -> list[str]:
     """`count` names in an order that only the seed knows."""
+
     def rank(name: str) -> bytes:
         return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
 
@@ -79,9 +80,7 @@ def rerun(entry: Entry, board: Board, count: int, *, seed: int, device: str) -> 
         first = {i for batch in whole.plan()[0] for i in batch}
         whole.close()
         items = tuple(
-            item
-            for i, item in enumerate(suite.items)
-            if i in first or item.utterance.id in wanted
+            item for i, item in enumerate(suite.items) if i in first or item.utterance.id in wanted
         )
         with bars.live():
             measured = Pass(

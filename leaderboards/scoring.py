@@ -34,9 +34,9 @@ def check_rows(entry: Entry, board: Board) -> Found:
         for name, row in rows.items():
             known = board.rows.get((track, name))
             if known is None or not known.row.shown:
-                yield RESULT, f"tracks.{ascii(track)}.{ascii(name)} is no row of this board"
+                yield RESULT, f"tracks.{track!a}.{name!a} is no row of this board"
             elif row.unit != known.row.unit:
-                yield RESULT, f"{name} is in {ascii(row.unit)}, not in '{known.row.unit}'"
+                yield RESULT, f"{name} is in {row.unit!a}, not in '{known.row.unit}'"
             elif row.higher_is_better != known.row.higher_is_better:
                 better = "higher" if known.row.higher_is_better else "lower"
                 yield RESULT, f"{name}.higher_is_better is wrong: {better} is better"
@@ -66,7 +66,7 @@ def check_scores(entry: Entry, board: Board) -> Found:
     for (track, name), part in groups(entry).items():
         known = board.rows.get((track, name))
         if known is None:
-            yield SCORES, f"it scores {ascii(track)}.{ascii(name)}, which is no row of this board"
+            yield SCORES, f"it scores {track!a}.{name!a}, which is no row of this board"
             continue
         problem = _numbers(part, known) or _people(part, board)
         if problem:

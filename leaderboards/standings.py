@@ -136,7 +136,10 @@ def standings(
     lines = lines_of(entries, verified, board)
     parts = {line.slug: _parts(line.entry) for line in lines}
     columns: dict[Key, Column] = {}
-    for key, known in board.rows.items():
+    order = {axis.name: at for at, axis in enumerate(AXES)}
+    tracks = list(dict.fromkeys(track for track, _ in board.rows))
+    for key in sorted(board.rows, key=lambda k: (tracks.index(k[0]), order[axis_of(k)])):
+        known = board.rows[key]
         if known.row.shown and any(line.value(key) is not None for line in lines):
             scored = any(key in parts[line.slug] for line in lines)
             columns[key] = Column(key, known.row, declared=not scored)
@@ -149,7 +152,9 @@ def standings(
 def _parts(entry: Entry) -> dict[Key, pd.DataFrame]:
     scores = entry.scores.to_pandas()
     scores["unit"] = scores["utterance"] + "\0" + scores["enrolment"].fillna("").astype(str)
-    return {(str(t), str(m)): p.set_index("unit") for (t, m), p in scores.groupby(["track", "metric"])}
+    return {
+        (str(t), str(m)): p.set_index("unit") for (t, m), p in scores.groupby(["track", "metric"])
+    }
 
 
 def _ranked(line: Line, key: Key, board: Board) -> bool:
@@ -217,7 +222,9 @@ def _estimates(chosen: Sequence[pd.DataFrame], board: Board) -> Estimates:
     """Paired on the utterances (or trials) that all have."""
     common = chosen[0].index
     if not all(part.index.equals(common) for part in chosen):
-        common = reduce(lambda a, b: a.intersection(b), (part.index for part in chosen)).sort_values()
+        common = reduce(
+            lambda a, b: a.intersection(b), (part.index for part in chosen)
+        ).sort_values()
         chosen = [part.loc[common] for part in chosen]
 
     def sums(name: str) -> Floats:

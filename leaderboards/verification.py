@@ -51,7 +51,9 @@ def record(submissions: Path, entry: Entry, made: Verification) -> Path:
     return path
 
 
-def read(submissions: Path, entries: Sequence[Entry]) -> tuple[dict[str, Verification], list[Problem]]:
+def read(
+    submissions: Path, entries: Sequence[Entry]
+) -> tuple[dict[str, Verification], list[Problem]]:
     """Place → verification, and what is wrong with those that hold for no entry as it is."""
     found: dict[str, Verification] = {}
     problems: list[Problem] = []
