@@ -23,7 +23,7 @@ from bench.tracks.lm import TRACK
 from bench.tracks.lm_bits import Speech, _Work
 
 SHAPE = Shape(width=32, layers=2, heads=2, depth_layers=1, context=64)
-TINY = Recipe(shape=SHAPE, positions=4_000, batch=512, rate=1e-2)
+TINY = Recipe(shape=SHAPE, positions=2_000, batch=512, rate=1e-2)
 Make = Callable[[np.random.Generator], tuple[Ids, ...]]
 WORDS = (Span("hello", 0.2, 0.6), Span("there", 0.6, 1.0), Span("world", 1.2, 1.6))
 

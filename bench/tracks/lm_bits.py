@@ -84,12 +84,13 @@ def predictability(
         result.rows |= {row.name: absent(row, str(layouts[Flatten.name])) for row in paired}
     with _threads(context.threads):
         for end, kind in rows.PREDICTED.items():
+            layout = layouts[kind.name]
             for_pairs = bool(paired) and end == "flatten"
             if context.wanted(rows.SMALL[end].name):
-                made = work.row(rows.SMALL[end], layouts[kind.name], work.small)
+                made = work.row(rows.SMALL[end], layout, work.small)
                 judge = made if for_pairs else judge
-            elif for_pairs and isinstance(layouts[kind.name], Layout):
-                judge = work.small(layouts[kind.name]).fit(work.sizes[-1])
+            elif for_pairs and isinstance(layout, Layout):
+                judge = work.small(layout).fit(work.sizes[-1])
     whole = uniform(context.info.streams, test.ids).sum() / test.seconds.sum()
     result.details["lm"] = {
         "uniform": float(whole),
