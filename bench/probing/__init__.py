@@ -1,0 +1,1 @@
+"""Probes: small models trained on ids, many at once, with controls that give the figure meaning."""
