@@ -45,12 +45,12 @@ def spoken_of(item: TokenItem, rng: np.random.Generator) -> np.ndarray:
 
 
 def items(code: Code, count: int = 120, speakers: int = 6, seed: int = 0) -> list[TokenItem]:
-    """Utterances of about a second: half to train on, a quarter each to choose by and to score."""
+    """Utterances of 1 to 1.4 s: half to train on, a quarter each to choose by and to score."""
     rng = np.random.default_rng(seed)
     made = []
     for n in range(count):
         split = (TRAIN, OWN, TRAIN, VALIDATION)[n % 4]
-        seconds = float(rng.uniform(0.7, 1.4))
+        seconds = float(rng.uniform(1.0, 1.4))
         spans, at = [], 0.0
         while at < seconds - 0.1:
             end = min(seconds, at + float(rng.uniform(0.06, 0.2)))
