@@ -128,14 +128,14 @@ def read_scores(path: Path, names: Names) -> dict[Key, Part]:
 
 def _table(path: Path) -> pa.Table:
     try:
-        file = pq.ParquetFile(path, read_dictionary=list(_TEXT))
-        lacking = [name for name in _COLUMNS if name not in file.schema_arrow.names]
+        there = pq.read_schema(path).names
+        lacking = [name for name in _COLUMNS if name not in there]
         if lacking:
             raise UserError(
                 f"{path} is no table of scores (it lacks {', '.join(lacking)}); run `bench eval` "
                 "for it again"
             )
-        table = file.read(columns=_COLUMNS)
+        table = pq.read_table(path, columns=_COLUMNS, read_dictionary=list(_TEXT))
         schema = [
             pa.field(
                 n, pa.dictionary(pa.int32(), pa.string()) if n in _TEXT else SCHEMA.field(n).type
