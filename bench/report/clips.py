@@ -55,7 +55,7 @@ class Clip:
     players: tuple[Player, ...]
     heard: tuple[Heard, ...]
     lines: tuple[tuple[str, tuple[str, ...]], ...]
-    plot: Plot | None
+    plot: Plot
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,11 @@ def listening(
     )
     notes += [note] if note else []
     why = {c.utterance: c.why for c in chosen}
-    clips = [
-        _clip(n, i, originals, why, sounds, words, score_lines(runs, scores, names, _id(originals, i)))
-        for n, i in enumerate(originals.good, 1)
-    ]
+    clips = []
+    for number, i in enumerate(originals.good, 1):
+        lines = score_lines(runs, scores, names, originals.items[i].utterance.id)
+        clips.append(_clip(number, i, originals, why, sounds, words, lines))
     return Listening(tuple(clips), tuple(order), tuple(notes))
-
-
-def _id(originals: Originals, index: int) -> str:
-    return originals.items[index].utterance.id
 
 
 def _has_words(originals: Originals, index: int) -> bool:

@@ -80,9 +80,11 @@ def _plots(
     found = [plots.against_bitrate(metric, runs) for metric in AGAINST_BITRATE]
     found.append(plots.codebook_use(runs[0]))
     for part in parts:
-        divided = [name for name in names if len(part.of(name)) > 1]
-        if divided and part.by != "corpus":
-            found.append(plots.breakdown(part.by, divided[0], part.of(divided[0])))
+        if part.by != "corpus":
+            divided = [name for name in names if len(part.of(name)) > 1]
+            widest = sorted(divided, key=lambda name: -len(part.of(name)))
+            for name in dict.fromkeys([*divided[:1], *widest[:1]]):
+                found.append(plots.breakdown(part.by, name, part.of(name)))
     found += detail_plots(runs[0].details)
     return [plot for plot in found if plot is not None]
 
@@ -108,7 +110,7 @@ def _context(
     heard: Listening,
 ) -> dict[str, Any]:
     result = runs[0].result
-    whole = any(r.clusters == "utterance" and r.n for rows in result.tracks.values() for r in rows.values())
+    every = [row for rows in result.tracks.values() for row in rows.values()]
     return {
         "version": __version__,
         "result": result,
@@ -120,7 +122,7 @@ def _context(
         "tracks": {
             track: tables.metric_lines(rows, known) for track, rows in result.tracks.items()
         },
-        "few_speakers": whole,
+        "few_speakers": any(row.clusters == "utterance" and row.n for row in every),
         "figures": figures,
         "breakdowns": parts,
         "clips": clips,

@@ -60,7 +60,11 @@ def _some(series: dict[str, Points]) -> tuple[dict[str, Points], int]:
     """At most `MOST_SERIES` series, taken evenly, and how many there were."""
     known = [name for name, points in series.items() if points]
     step = max(1.0, (len(known) - 1) / (MOST_SERIES - 1))
-    chosen = {known[min(len(known) - 1, round(n * step))] for n in range(MOST_SERIES)} if known else set()
+    chosen = (
+        {known[min(len(known) - 1, round(n * step))] for n in range(MOST_SERIES)}
+        if known
+        else set()
+    )
     return {name: series[name] for name in known if name in chosen}, len(known)
 
 

@@ -79,7 +79,7 @@ def save(plot: Plot, folder: Path) -> str:
     atomically(folder / f"{plot.name}.svg", lambda p: _put(p, text))
     atomically(
         folder / f"{plot.name}.png",
-        lambda p: plot.figure.savefig(p, format="png", dpi=150, metadata={"Software": None}),
+        lambda p: plot.figure.savefig(p, format="png", dpi=120, metadata={"Software": None}),
     )
     return text
 

@@ -31,12 +31,18 @@ def axis_name(metric: str, row: Row) -> str:
 
 
 def plain_log(axis: Any) -> None:
-    """Decades of a logarithmic axis as plain figures: 100, 1,000..."""
+    """Marks of a logarithmic axis as plain figures, so many as it has room for: 100, 1k, 10k."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    low, high = axis.get_view_interval()
+    subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0, 3.0) if high < 1e4 * low else (1.0,)
+    axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _thousands(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _thousands(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
 
 
 def against_bitrate(metric: str, runs: Sequence[Run]) -> Plot | None:
@@ -70,7 +76,9 @@ def against_bitrate(metric: str, runs: Sequence[Run]) -> Plot | None:
     if not own.higher_is_better:
         axes.set_ylim(bottom=0)
     axes.legend(loc="best", fontsize=9)
-    figures = [f"{run.label} at {number(rate, 'bit/s')} bit/s: {told(r)}" for run, rate, r in points]
+    figures = [
+        f"{run.label} at {number(rate, 'bit/s')} bit/s: {told(r)}" for run, rate, r in points
+    ]
     base = "" if own.reference is None else f"; original {number(own.reference, own.unit)}"
     better = "higher" if own.higher_is_better else "lower"
     return Plot(

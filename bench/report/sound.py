@@ -111,7 +111,9 @@ def _cached(run: Run, originals: Originals, reporter: Reporter) -> dict[int, Sam
         source = plugin("tokenizers", plugin_name(run)).source_file
         identity = {
             "tokenizer": plugin_name(run),
-            "options": run.result.tokenizer.options,
+            "options": {
+                k: v for k, v in run.result.tokenizer.options.items() if k not in NOT_IDENTITY
+            },
             "rate": run.info.sample_rate,
             "device": run.result.environment.get("device", "cpu"),
             "code": hashlib.sha256(source.read_bytes()).hexdigest() if source else "",
@@ -143,7 +145,7 @@ def _decoder(run: Run, originals: Originals, reporter: Reporter, device: str) ->
     told = run.result.tokenizer
     if not run.has("tokens"):
         raise UserError("its tokens.parquet and its cache are gone")
-    for key in NOT_IDENTITY & set(told.options):
+    for key in NOT_IDENTITY & {k for k, v in told.options.items() if v is not None}:
         raise UserError(f"its result sets {key}, a place on a machine")
     tokenizer = _load(run, device)
     with tempfile.TemporaryDirectory() as scratch:
