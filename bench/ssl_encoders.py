@@ -52,32 +52,44 @@ class Encoder(Protocol):
 
 
 class MoonshineEncoder:
-    """The last layer of Moonshine tiny-en's encoder: [T, 288] at 41.67 Hz, one utterance at a time.
+    """One layer of Moonshine tiny-en's encoder: [T, 288] at 41.67 Hz, one utterance at a time.
 
     256 zeros before and as many as the last frame needs after: a frame's convolutions reach over
-    895 samples, and so stand around the 384 that the frame is of.
+    895 samples, and so stand around the 384 that the frame is of. Normalisation is over the whole
+    utterance, so rows of a batch would have to be of one length.
     """
 
     name = "moonshine"
-    layer: int | None = None
     dimension = 288
     hop = 384
     batching: Batching = "single"
-    parameters = 27_000_000
     licence = "MIT"
     source = "Moonshine tiny-en (arXiv:2410.15608)"
     training_data = "200,000 hours of English speech with transcripts"
     reach, before = 895, 256
+    usual = 4
+    """Of the layers, the one whose k-means units tell most of the phone (docs/tokenizers.md)."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        from bench.moonshine import Moonshine
+    def __init__(
+        self, layer: int | None = None, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        from importlib.metadata import version
 
-        self._model = Moonshine(threads)
-        self.revision = f"{self._model.revision}+same"
-        self.weights = self.model = self._model.revision.partition("+")[0]
+        from bench.judges._common import Workers
+        from bench.moonshine_layers import LAYERS, encoder
+
+        self.layer: int | None = self.usual if layer is None else layer
+        if not 0 <= (self.layer or 0) <= LAYERS:
+            raise UserError(
+                f"layer={layer} is not possible with encoder=moonshine; choose 0 to {LAYERS}"
+            )
+        self._device, self._workers = device, Workers(threads)
+        self.parameters = sum(p.numel() for p in encoder(device).parameters())
+        self.weights = self.model = f"moonshine-voice-{version('moonshine-voice')}"
+        self.revision = f"{self.weights}+float32+{self.layer}"
 
     def frames(self, audio: Sequence[Samples]) -> list[Frames]:
-        return self._model.workers.map(self._frames, audio)
+        return self._workers.map(self._frames, audio)
 
     def _frames(self, audio: Samples) -> Frames:
         from bench.judges._common import check
@@ -86,11 +98,13 @@ class MoonshineEncoder:
         return np.concatenate([self._piece(piece) for piece in pieces(audio, self.hop)])
 
     def _piece(self, audio: Samples) -> Frames:
+        from bench.moonshine_layers import hidden_states
+
         count = -(-len(audio) // self.hop)
         padded = np.zeros((count - 1) * self.hop + self.reach, dtype=np.float32)
         room = padded[self.before : self.before + len(audio)]
         room[:] = audio[: len(room)]
-        return self._model.encode(padded)
+        return hidden_states(padded, self._device)[self.layer or 0]
 
 
 def pieces(audio: Samples, hop: int) -> list[Samples]:
@@ -113,7 +127,8 @@ def load_encoder(
 ) -> Encoder:
     """The encoder `name`; UserError where its options are not possible or its weights are wrong.
 
-    model: folder or hub id, else the usual one; layer: index into the hidden states, else 6;
+    model: folder or hub id, else the usual one; layer: index into the hidden states, else 4
+    (moonshine) or 6;
     threads: utterances at a time where the encoder takes them singly.
     """
     if name not in NAMES:
@@ -127,9 +142,4 @@ def load_encoder(
             f"encoder=moonshine has no option model={model}: its weights come with the package "
             "moonshine-voice; leave it out"
         )
-    if layer is not None:
-        raise UserError(
-            f"layer={layer} is not possible with encoder=moonshine, which gives its last layer "
-            "only; leave it out"
-        )
-    return MoonshineEncoder(threads)
+    return MoonshineEncoder(layer, device, threads)

@@ -309,7 +309,7 @@ def test_the_same_command_on_a_finished_run_changes_nothing(trained: Path, corpu
     [
         (["kmeans", "--k", "100000"], "--k 100000 is more than the"),
         (["kmeans", "--passes", "0"], "--passes"),
-        (["kmeans", "--layer", "3"], "layer=3 is not possible with encoder=moonshine"),
+        (["kmeans", "--layer", "7"], "layer=7 is not possible with encoder=moonshine"),
         (["kmeans", "--encoder", "hubert", "--model", "/no/where/x"], "does not exist"),
         (["bpe", "--kmeans", "x", "--merges", "0"], "--merges 0 is not possible"),
         (["bpe", "--kmeans", "/no/where"], r"/no/where is no kmeans checkpoint"),

@@ -137,7 +137,7 @@ def load(
     weights: str | None = None,
 ) -> Units:
     """encoder: whose frames; model: folder or hub id of its weights, else the usual ones; layer:
-    index into its hidden states (6; Moonshine has its last layer only); k: centroids; dedup:
+    index into its hidden states, else the k-means'; k: centroids; dedup:
     repetitions go; durations: with dedup, run lengths are a stream; bpe: merges, 0 for none;
     weights: a folder with `kmeans/`, `vocoder/` and `bpe-<N>/`, else what ships.
 
@@ -158,6 +158,7 @@ def load(
         )
     merges = _merges(folder, kmeans, bpe, dedup) if bpe else None
     vocoder, spoken = _vocoder(folder, kmeans, device)
+    layer = kmeans.config["layer"] if layer is None else layer
     listener = load_encoder(encoder, model=model, layer=layer, device=device, threads=1)
     kmeans.fits(listener)
     return Units(listener, kmeans, merges, vocoder, spoken, dedup=dedup, durations=durations)
