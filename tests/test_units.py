@@ -390,7 +390,7 @@ def other(part: str, **changed: Any) -> Callable[[Path], None]:
         (cut(f"bpe-{MERGES}/tokenizer.json"), "is damaged or of another version"),
         (cut(f"bpe-{MERGES}/config.json"), "is damaged or of another version"),
         (other("kmeans", dimension=3), "does not fit its own config.json"),
-        (other("kmeans", layer=6), "trained on the units of another k-means"),
+        (other("kmeans", layer=6), "was made of other units than those of the k-means"),
         (other("kmeans", weights="older"), r"is of weights older \(model .*bench train kmeans"),
         (other("vocoder", kmeans="feedbeef0000"), "trained on the units of another k-means"),
         (other(f"bpe-{MERGES}", kmeans="feedbeef0000"), "was made of other units"),
