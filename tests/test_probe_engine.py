@@ -13,7 +13,7 @@ from bench.probing.contract import Batch, Capacity
 from bench.probing.engine import Outcome, Task
 from bench.probing.folds import folds_of
 from bench.probing.heads import Models
-from bench.probing.inputs import Layout, Source, of_tokens
+from bench.probing.inputs import Layout, Source, of_tokens, spelt
 from bench.probing.settings import Settings, settings
 from tests.probe_data import INFO, items, random_of
 
@@ -31,7 +31,10 @@ def made(
     labels = probe.validate(own, folds[0].train)
     control = probe.control(own, labels, 0)
     layout = Layout.of([item.seconds for item in own])
-    ids = [[(item.tokens.streams[0], 50.0)] for item in own]
+    ids = [
+        spelt([(item.tokens.streams[0], 50.0)], INFO.streams, int(n))
+        for item, n in zip(own, layout.counts, strict=True)
+    ]
     source = of_tokens(ids, INFO.streams, layout, folds[0].train)
     shape = probe.model(1, capacity, labels)
     pooled = shape.level == "utterance" and capacity == "linear"

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from bench.contracts import Stream, Tokens
 from bench.probing import inputs
-from bench.probing.inputs import Layout, framed, lack_of, of_features, of_tokens, spread
+from bench.probing.inputs import Layout, Source, Timed, framed, lack_of, of_features, spread
 from bench.probing.packing import Order, in_order
+
+
+def of_tokens(
+    ids: Sequence[Timed],
+    streams: Sequence[Stream],
+    layout: Layout,
+    train: np.ndarray,
+    books: Sequence[np.ndarray] | None = None,
+) -> Source:
+    items = [inputs.spelt(x, streams, int(n)) for x, n in zip(ids, layout.counts, strict=True)]
+    return inputs.of_tokens(items, streams, layout, train, books)
 
 
 def matrix(source: inputs.Source) -> np.ndarray:

@@ -137,42 +137,65 @@ def lack_of(tokens: Tokens, streams: Sequence[Stream]) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Spelt:
+    """Ids of one item by frame: entry n says that `weight[n]` of its stream's share of frame
+    `frame[n]` is id `name[n]`. Names count through all streams' vocabularies. No pair twice."""
+
+    frame: npt.NDArray[np.int32]
+    name: Ids
+    weight: Floats
+
+
+def spelt(item: Timed, streams: Sequence[Stream], frames: int) -> Spelt:
+    """Average the ids of an item to frames; they are sound (see `lack_of`)."""
+    frame_parts, name_parts, weight_parts = [], [], []
+    for (ids, rate), stream, offset in zip(item, streams, _offsets(streams), strict=False):
+        if not len(ids):
+            continue
+        frame, position = spread(ids, rate, frames)
+        keys, count = np.unique(frame * stream.vocabulary + ids[position], return_counts=True)
+        owner = keys // stream.vocabulary
+        total = np.bincount(frame, minlength=frames)
+        frame_parts.append(owner.astype(np.int32))
+        name_parts.append(keys % stream.vocabulary + offset)
+        weight_parts.append((count / total[owner]).astype(np.float32))
+    return Spelt(
+        np.concatenate(frame_parts), np.concatenate(name_parts), np.concatenate(weight_parts)
+    )
+
+
+def _offsets(streams: Sequence[Stream]) -> Ids:
+    """Where the names of each stream's ids begin, and behind them their number."""
+    return np.concatenate([[0], np.cumsum([s.vocabulary for s in streams])]).astype(np.int64)
+
+
 def of_tokens(
-    timed: Sequence[Timed],
+    items: Sequence[Spelt],
     streams: Sequence[Stream],
     layout: Layout,
     train: Ids,
     codebooks: Sequence[Floats] | None = None,
 ) -> Source:
     """The source of ids. `train`: items whose ids get a row; an id that occurs in none of them has
-    no row, as an embedding that nothing trained would only add noise. The ids are `sound`."""
-    parts: list[tuple[Ids, Ids, npt.NDArray[np.float64]]] = []
-    offsets = np.concatenate([[0], np.cumsum([s.vocabulary for s in streams])]).astype(np.int64)
-    known: list[Ids] = []
-    learnt = set(train.tolist())
-    for i, item in enumerate(timed):
-        for k, (ids, rate) in enumerate(item):
-            if not len(ids):
-                continue
-            if i in learnt:
-                known.append(np.unique(ids) + offsets[k])
-            frame, position = spread(ids, rate, int(layout.counts[i]))
-            each, count = np.unique(np.stack([frame, ids[position]]), axis=1, return_counts=True)
-            total = np.bincount(frame, minlength=int(layout.counts[i]))
-            parts.append((each[0] + layout.starts[i], each[1] + offsets[k], count / total[each[0]]))
-    names = np.unique(np.concatenate(known)) if known else np.zeros(0, dtype=np.int64)
-    frame = np.concatenate([p[0] for p in parts])
-    row = np.searchsorted(names, np.concatenate([p[1] for p in parts]))
-    told = np.concatenate([p[1] for p in parts])
-    there = (row < len(names)) & (names[np.minimum(row, len(names) - 1)] == told)
-    return _source(frame[there], row[there], np.concatenate([p[2] for p in parts])[there],
-                   names, offsets, layout, codebooks)  # fmt: skip
+    no row, as an embedding that nothing trained would only add noise."""
+    names = np.unique(np.concatenate([items[i].name for i in train]))
+    frame = np.concatenate(
+        [item.frame + start for item, start in zip(items, layout.starts, strict=True)]
+    )
+    told = np.concatenate([item.name for item in items])
+    weight = np.concatenate([item.weight for item in items])
+    row = np.minimum(np.searchsorted(names, told), len(names) - 1)
+    there = names[row] == told
+    return _source(
+        frame[there], row[there], weight[there], names, _offsets(streams), layout, codebooks
+    )
 
 
 def _source(
     frame: Ids,
     row: Ids,
-    weight: npt.NDArray[np.float64],
+    weight: Floats,
     names: Ids,
     offsets: Ids,
     layout: Layout,
@@ -188,7 +211,7 @@ def _source(
         ]
     if len(names) <= DENSE_ROWS:
         dense = np.zeros((layout.frames, len(names)), dtype=np.float32)
-        np.add.at(dense, (frame, row), weight.astype(np.float32))
+        dense[frame, row] = weight
         return Source(len(names), stream, count, dense, codes=codes, names=names)
     order = np.argsort(frame, kind="stable")
     frame, row, weight = frame[order], row[order], weight[order]

@@ -23,7 +23,7 @@ from bench.probing.contract import (
     Unusable,
     Values,
 )
-from bench.tracks.contract import TokenItem
+from bench.tracks.contract import OWN, TokenItem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,7 +81,11 @@ class Classification:
             if name not in index and trained[name] == 1
         }
         found = np.array([[index.get(str(name), -1)] for name in names], dtype=np.float32)
-        return Labels(found, classes, left_out=left_out)
+        new = sum(
+            item.split == OWN and not trained[name] for item, name in zip(items, names, strict=True)
+        )
+        notes = (f"{new} test utterances of classes that the training data lack",) if new else ()
+        return Labels(found, classes, left_out=left_out, notes=notes)
 
     def control(self, items: Sequence[TokenItem], labels: Labels, seed: int) -> Labels | None:
         """A class at random for each sentence, as frequent as the true ones."""

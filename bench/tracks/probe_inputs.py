@@ -11,7 +11,16 @@ import numpy.typing as npt
 from bench.batching import batches
 from bench.contracts import AudioBatch
 from bench.probing.contract import Floats, Ids
-from bench.probing.inputs import Layout, Source, framed, log_mel, of_features, of_tokens
+from bench.probing.inputs import (
+    Layout,
+    Source,
+    Spelt,
+    framed,
+    log_mel,
+    of_features,
+    of_tokens,
+    spelt,
+)
 from bench.tracks.contract import TokenContext, TokenItem
 from bench.tracks.probe_work import Work
 from bench.tracks.token_corpus import timed
@@ -23,7 +32,7 @@ Halves = npt.NDArray[np.float16]
 
 @dataclass
 class Inputs:
-    """The three sources of one run. mel, features: by utterance id, [frames, D] at 50 Hz.
+    """The three sources of one run. ids, mel, features: by utterance id, at 50 Hz.
 
     books: nested codebooks. lack: why there are no features, None where there are.
     """
@@ -31,6 +40,7 @@ class Inputs:
     context: TokenContext
     books: int
     codebooks: Sequence[Floats] | None
+    ids: dict[str, Spelt] = field(default_factory=dict)
     mel: dict[str, Halves] = field(default_factory=dict)
     features: dict[str, Halves] = field(default_factory=dict)
     lack: str | None = None
@@ -57,10 +67,12 @@ class Inputs:
         return (TOKENS, MEL) if self.lack else (TOKENS, MEL, FEATURES)
 
     def prepare(self, items: Sequence[TokenItem]) -> None:
-        """Hear the recordings once, for log-mel features and the tokenizer's own."""
+        """Read ids and recordings once, for all probes."""
         unique = list({item.utterance.id: item for item in items}.values())
         for item in unique:
             frames = int(Layout.of([item.seconds]).counts[0])
+            timed_ids = _timed(self.context, item)
+            self.ids[item.utterance.id] = spelt(timed_ids, self.context.info.streams, frames)
             mel = log_mel(item.audio(RATE))
             self.mel[item.utterance.id] = framed(mel, frames).astype(np.float16)
         if self.lack is None:
@@ -89,7 +101,7 @@ class Inputs:
         """One of `sources` for the items of one probe."""
         layout = work.setting.layout
         if name == TOKENS:
-            ids = [_timed(self.context, item) for item in work.items]
+            ids = [self.ids[item.utterance.id] for item in work.items]
             return of_tokens(ids, self.context.info.streams, layout, work.train, self.codebooks)
         kept = self.mel if name == MEL else self.features
         return of_features([kept[item.utterance.id] for item in work.items], layout, work.train)
