@@ -10,6 +10,8 @@ import pytest
 from bench.errors import UserError
 from bench.moonshine import Moonshine
 from bench.moonshine_layers import LAYERS, hidden_states, weights
+from bench.train import corpus
+from bench.train.layers import measure
 from tests.conftest import speech
 
 
@@ -42,3 +44,15 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.ort").write_bytes(b"not a model at all")
     with pytest.raises(UserError, match="is no model in onnxruntime's format"):
         weights(tmp_path / "x.ort")
+
+
+def test_a_middle_layer_tells_more_of_the_phone_than_the_last() -> None:
+    """What `python -m bench.train.layers` compares, on a dozen recordings."""
+    rows = [
+        row
+        for row in corpus.rows(["mini"], "train", language=["en"])
+        if isinstance(row.get("phones"), np.ndarray)
+    ][:12]
+    (middle, fast), (last, slow) = (measure("moonshine", n, 40, rows) for n in (4, LAYERS))
+    assert last < middle < 1
+    assert slow < fast
