@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.scores import table
@@ -52,10 +53,15 @@ def trials(
 
 
 def write(folder: Path, variant: str, records: Sequence[Mapping[str, Any]], **changes: Any) -> Path:
-    """A run's folder. changes: dotted names of result.json's fields (`suite__digest="x"`)."""
+    """A run's folder. changes: names of result.json's fields, by level (`suite__digest="x"`)."""
+    return write_table(folder, variant, table(records), **changes)
+
+
+def write_table(folder: Path, variant: str, scores: pa.Table, **changes: Any) -> Path:
+    """As `write`, from a table of `bench.scores.SCHEMA`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scores.parquet"
-    pq.write_table(table(records), path)
+    pq.write_table(scores, path, compression="zstd")
     content = json.loads(TEMPLATE.read_text())
     content["tokenizer"] |= {"name": variant.partition("@")[0], "variant": variant}
     content["suite"]["name"] = "mini"
@@ -63,10 +69,7 @@ def write(folder: Path, variant: str, records: Sequence[Mapping[str, Any]], **ch
     content["tracks"] = {}
     content["artifacts"]["scores"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     for name, value in changes.items():
-        (
-            place,
-            *_,
-        ) = [content]
+        place = content
         *above, last = name.split("__")
         for part in above:
             place = place[part]
