@@ -34,7 +34,7 @@ class Shape:
     heads: int = 4
     depth_layers: int = 2
     context: int = 512
-    dropout: float = 0.1
+    dropout: float = 0.0
 
 
 class Block(nn.Module):

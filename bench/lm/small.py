@@ -26,19 +26,19 @@ class Recipe:
     """How it is trained: the same for every tokenizer and layout.
 
     positions: rows that the trunk is trained on in all, however often that goes over the data;
-    batch: rows in one step; rate: of AdamW, after a linear warm-up and then down a cosine;
+    batch: rows in one step, few, since a small network learns by the number of steps; rate: of AdamW, after a linear warm-up and then down a cosine;
     held_out: share of the training utterances, but at most `held_out_rows` rows, on which the
     weights to keep are chosen, `checks` times in the run; seed: of weights, order and dropout.
     """
 
     shape: Shape = field(default_factory=Shape)
-    positions: int = 300_000
-    batch: int = 1024
-    rate: float = 3e-3
+    positions: int = 200_000
+    batch: int = 256
+    rate: float = 2e-3
     weight_decay: float = 0.1
     held_out: float = 1 / 16
-    held_out_rows: int = 8192
-    checks: int = 8
+    held_out_rows: int = 4096
+    checks: int = 6
     seed: int = 0
 
 
