@@ -26,7 +26,8 @@ class Recipe:
     """How it is trained: the same for every tokenizer and layout.
 
     positions: rows that the trunk is trained on in all, however often that goes over the data;
-    batch: rows in one step, few, since a small network learns by the number of steps; rate: of AdamW, after a linear warm-up and then down a cosine;
+    batch: rows in one step, few, since a small network learns by the number of steps;
+    rate: of AdamW, after a linear warm-up and then down a cosine;
     held_out: share of the training utterances, but at most `held_out_rows` rows, on which the
     weights to keep are chosen, `checks` times in the run; seed: of weights, order and dropout.
     """
