@@ -104,7 +104,7 @@ def test_a_verdict_says_no_more_than_the_interval(
 def test_the_difference_of_words() -> None:
     assert difference("Press one, please now!", "press two now now", "en") == [
         Piece("same", "press", "press"),
-        Piece("changed", "1 please", "2 now"),
+        Piece("changed", "one please", "2 now"),
         Piece("same", "now", "now"),
     ]
     assert difference("stay", "", "en") == [Piece("missing", "stay", "")]
@@ -113,13 +113,16 @@ def test_the_difference_of_words() -> None:
 
 # --------------------------------------------------------------------------------------- figures
 def test_an_inline_figure_has_no_style_and_no_foreign_id() -> None:
-    with figures.style():
-        drawn = figures.make_figure(3, 2)
-        axes = drawn.subplots()
-        axes.plot([1, 2], [1, 2], "o", color=figures.SERIES[0], label="<b>a$ & b$</b>")
-        axes.legend()
-        text = figures.svg_of(drawn)
-        assert text == figures.svg_of(drawn)
+    def draw() -> str:
+        with figures.style():
+            drawn = figures.make_figure(3, 2)
+            axes = drawn.subplots()
+            axes.plot([1, 2], [1, 2], "o", color=figures.SERIES[0], label="<b>a$ & b$</b>")
+            axes.legend()
+            return figures.svg_of(drawn)
+
+    text = draw()
+    assert text == draw()
     made = figures.inline(text, "one", 'a "finding" <i>')
     root = ElementTree.fromstring(made)
     assert root.attrib["role"] == "img"
@@ -148,20 +151,34 @@ def test_a_figure_tells_what_it_shows() -> None:
     assert told(row(7.0, 1, 3)) == "7.0 % (6.0 … 8.0)"
 
 
-def test_curves_of_a_track_are_drawn_and_nonsense_is_left_out() -> None:
+def test_curves_of_tracks_are_drawn_and_nonsense_is_left_out() -> None:
     many = {f"q{n}": [[1, n + 1], [1000, n + 2]] for n in range(46)}
+    curve = {
+        "shares": [0.5, 1.0],
+        "phone_error": [{"value": 50.0, "ci95": [48, 52]}, {"value": 40}],
+    }
+    arms = {"tokens": {"value": 40.0}, "books:1": {"value": 60.0, "ci95": None}, "mel": {}}
+    models = {"bits_flat": {"bits_a_second": [900, 800]}, "odd": {"bits_a_second": "no"}}
     details = {
         "tokens": {"curves": {"used_of_ids": many, "broken": {"a": "no", "b": [[1], ["x", 2]]}}},
-        "probe": {"per_codebook": {"phones": [[1, 50, 48, 52], [4, 60, 58, 62]]}},
+        "probe": {
+            "phone": {"linear": {"learning_curve": curve, "rows": {"phone_error": {"arms": arms}}}},
+            "speaker": [3],
+        },
+        "lm": {"lm": {"train_seconds": [60, 120], "models": models}},
         "other": [1, 2],
     }
-    used, probes = detail_plots(details)
-    assert used.title == "tokens: used of ids"
+    used, learnt, books, language = detail_plots(details, 8)
+    assert used.title == "Tokens: used of ids"
     assert "6 of 46 series" in used.caption
-    assert "q0 1 at 1, 2 at 1,000" in used.finding
-    assert "q45 46 at 1, 47 at 1,000" in used.finding
-    assert "phones 50 at 1, 60 at 4" in probes.finding
-    assert detail_plots({}) == []
+    assert "q0: 1 at 1, 2 at 1,000" in used.finding
+    assert "q45: 46 at 1, 47 at 1,000" in used.finding
+    assert "phone, phone_error: 50 at 0.5, 40 at 1" in learnt.finding
+    assert "phone, phone_error: 60 at 1, 40 at 8" in books.finding
+    assert "bits_flat: 900 at 60, 800 at 120" in language.finding
+    assert "odd" not in language.finding
+    assert detail_plots({}, 8) == []
+    assert detail_plots({"tokens": 3, "probe": {"phone": {"linear": None}}, "lm": []}, 8) == []
 
 
 def test_a_player_holds_the_samples_without_loss() -> None:

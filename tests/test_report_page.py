@@ -192,7 +192,7 @@ def test_without_caches_the_ids_give_the_same_page(
         assert (tmp_path / "again" / name).read_bytes() == kept, name
 
 
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> ' \" {{ 7*7 }} $x$"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> ' \" {{ 7*7 }} $x$ \x01"
 
 
 def test_text_of_a_result_stays_text(tmp_path: Path) -> None:

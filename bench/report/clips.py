@@ -109,7 +109,10 @@ def listening(
     sounds: dict[str, dict[int, Samples]] = {
         ORIGINAL: {i: originals.at(i, audio.RATE) for i in originals.good}
     }
-    notes = []
+    notes = [
+        f"{originals.items[i].utterance.id} cannot be heard: {reason}"
+        for i, reason in originals.failures.items()
+    ]
     for run in runs:
         sounds[run.label], note = resyntheses(run, originals, reporter, device)
         notes += [note] if note else []

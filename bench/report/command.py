@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,14 +84,14 @@ def _plots(
             widest = sorted(divided, key=lambda name: -len(part.of(name)))
             for name in dict.fromkeys([*divided[:1], *widest[:1]]):
                 found.append(plots.breakdown(part.by, name, part.of(name)))
-    found += detail_plots(runs[0].details)
+    found += detail_plots(runs[0].details, len(runs[0].info.streams))
     return [plot for plot in found if plot is not None]
 
 
 def _inline(plot: Plot, folder: Path) -> dict[str, Any]:
     from markupsafe import Markup
 
-    prefix = re.sub(r"[^a-z0-9]+", "-", plot.name.lower())
+    prefix = plot.stem.replace("_", "-")
     return {
         "plot": plot,
         "id": f"plot-{prefix}",

@@ -26,6 +26,7 @@ _KEPT = {  # properties that SVG also takes as attributes: a page without inline
     "stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin",
     "stroke-miterlimit", "stroke-opacity", "stroke-width", "text-anchor",
 }  # fmt: skip
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # a name may hold them
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Plot:
     finding: str
     caption: str
     figure: Figure
+
+    @property
+    def stem(self) -> str:
+        """The name without a sign that a path or an id could be led astray by."""
+        return re.sub(r"[^a-z0-9_]+", "_", self.name.lower())
 
 
 @contextmanager
@@ -70,15 +76,15 @@ def svg_of(figure: Figure) -> str:
     """The file's text, without date or version."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", dpi=80, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue().decode()
+    return _NOT_XML.sub("\ufffd", buffer.getvalue().decode())
 
 
 def save(plot: Plot, folder: Path) -> str:
-    """Write `<name>.svg` and `<name>.png`; returns the SVG for `inline`."""
+    """Write `<stem>.svg` and `<stem>.png`; returns the SVG for `inline`."""
     text = svg_of(plot.figure)
-    atomically(folder / f"{plot.name}.svg", lambda p: _put(p, text))
+    atomically(folder / f"{plot.stem}.svg", lambda p: _put(p, text))
     atomically(
-        folder / f"{plot.name}.png",
+        folder / f"{plot.stem}.png",
         lambda p: plot.figure.savefig(p, format="png", dpi=120, metadata={"Software": None}),
     )
     return text

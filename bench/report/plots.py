@@ -23,7 +23,12 @@ BANDS, WINDOW, HOP = 80, 512, 128  # of a spectrogram, 16 kHz
 def told(row: Row) -> str:
     """`3.5 % (1.2 … 5.8)`."""
     interval = f" ({span(row.ci95, row.unit)})" if row.ci95 else ""
-    return f"{number(row.value, row.unit)}{' ' + row.unit if row.unit else ''}{interval}"
+    return f"{with_unit(row.value, row.unit)}{interval}"
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """`3.5 %`."""
+    return f"{number(value, unit)} {unit}".strip()
 
 
 def axis_name(metric: str, row: Row) -> str:
@@ -79,7 +84,9 @@ def against_bitrate(metric: str, runs: Sequence[Run]) -> Plot | None:
     figures = [
         f"{run.label} at {number(rate, 'bit/s')} bit/s: {told(r)}" for run, rate, r in points
     ]
-    base = "" if own.reference is None else f"; original {number(own.reference, own.unit)}"
+    base = ""
+    if own.reference is not None:
+        base = f"; original {with_unit(own.reference, own.unit)}"
     better = "higher" if own.higher_is_better else "lower"
     return Plot(
         f"{metric}_against_bitrate",

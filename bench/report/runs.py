@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.contracts import Stream, TokenizerInfo, Tokens
@@ -87,7 +88,7 @@ class Run:
         """Utterance → its ids, for those of `wanted` that have any."""
         names = [stream.name for stream in self.result.tokenizer.streams]
         table = self._tokens(["utterance", *names])
-        keep = pa.compute.is_in(table.column("utterance"), value_set=pa.array(list(wanted)))
+        keep = pc.is_in(table.column("utterance"), value_set=pa.array(list(wanted)))
         found = {}
         for row in table.filter(keep).to_pylist():
             streams = tuple(np.array(row[name], dtype=np.int64) for name in names)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.breakdown import broken_down
 from bench.contracts import MetricRow
 from bench.report.choose import RATES, Score, breakable
+from bench.report.plots import with_unit
 from bench.report.runs import Run
 from bench.results import Row
 from bench.show import figure, span
@@ -66,10 +67,6 @@ class Breakdown:
 METRIC_COLUMNS = (
     "value", "95 % interval", "original", "difference", "difference, 95 %", "n", "failed",
 )  # fmt: skip
-
-
-def with_unit(value: float | None, unit: str) -> str:
-    return f"{figure(value, unit)} {unit}".strip()
 
 
 def verdict(row: Row) -> str:
