@@ -78,14 +78,14 @@ def jobs(
                     made.append(replace(job, arm=SHUFFLED, shuffled=True))
                 if random:
                     made.append(replace(job, arm=RANDOM, labels=1))
-                if capacity == "network" or number:
+                if capacity == "network":
                     continue
                 if codes:
                     made.append(replace(job, arm=CODES, codes=True))
                 made += [
                     replace(job, arm=f"{BOOKS}:{n}", streams=n) for n in BOOK_COUNTS if n < books
                 ]
-                if code:
+                if code and not number:
                     made += _prefixes(job)
     return made
 

@@ -92,10 +92,10 @@ class Classification:
         rng = np.random.default_rng([seed, 2])
         true = labels.utterance[:, 0]
         scored = np.flatnonzero(true >= 0)
-        drawn = {name: rng.choice(true[scored]) for name in sorted({type_of(items[i])
-                                                                    for i in scored})}  # fmt: skip
+        types = [type_of(items[i]) for i in scored.tolist()]
+        drawn = {name: rng.choice(true[scored]) for name in sorted(set(types))}
         made = true.copy()
-        made[scored] = [drawn[type_of(items[i])] for i in scored]
+        made[scored] = [drawn[name] for name in types]
         return replace(labels, utterance=made[:, None].astype(np.float32))
 
     def trivial(self, labels: Labels, train: Ids, test: Ids) -> Values | None:
@@ -182,10 +182,11 @@ class Regression:
         """The values of another utterance at random for each sentence."""
         rng = np.random.default_rng([seed, 2])
         known = np.flatnonzero(np.isfinite(labels.utterance).any(axis=1))
-        names = sorted({type_of(items[i]) for i in known})
-        drawn = dict(zip(names, rng.choice(known, size=len(names)), strict=True))
+        types = [type_of(items[i]) for i in known.tolist()]
+        names = sorted(set(types))
+        drawn = dict(zip(names, rng.choice(known, size=len(names)).tolist(), strict=True))
         made = labels.utterance.copy()
-        made[known] = labels.utterance[[drawn[type_of(items[i])] for i in known]]
+        made[known] = labels.utterance[[drawn[name] for name in types]]
         return replace(labels, utterance=made)
 
     def trivial(self, labels: Labels, train: Ids, test: Ids) -> Values | None:

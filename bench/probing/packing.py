@@ -56,7 +56,10 @@ class Order:
 
     def step(self) -> Pack:
         """Whole utterances or pieces, as many as fit but no more than the model has."""
-        chosen, firsts, counts, used = [], [], [], 0
+        chosen: list[int] = []
+        firsts: list[int] = []
+        counts: list[int] = []
+        used = 0
         while len(chosen) < min(self._most, len(self._items)):
             item = self._next()
             whole = int(self._layout.counts[item])

@@ -58,8 +58,10 @@ def greedy(output: Floats) -> list[int]:
     """The best path of outputs [frames, 1 + classes], repetitions and blanks removed; numbers of
     classes."""
     steps = len(output) // STEP
+    if not steps:
+        return []
     best = output[: steps * STEP].reshape(steps, STEP, -1).mean(1).argmax(-1)
-    kept = best[np.concatenate([[True], best[1:] != best[:-1]])] if steps else best
+    kept = best[np.concatenate([[True], best[1:] != best[:-1]])]
     return [int(c) - 1 for c in kept if c != BLANK]
 
 

@@ -37,5 +37,5 @@ def settings(level: Level, capacity: Capacity) -> Settings:
             return Settings((0.01, 0.04), 160, 10, 3, 3, 32, 32, None, 1)
         return Settings((1e-3, 3e-3), 90, 10, 3, 3, 896, 24, 100, 500)
     if capacity == "linear":
-        return Settings((0.01, 0.04), 120, 10, 3, 3, 640, 64, None, 3000)
-    return Settings((1e-3, 3e-3), 130, 10, 3, 3, 960, 64, None, 3000)
+        return Settings((0.01, 0.04), 120, 10, 3, 3, 640, 64, None, 30_000)
+    return Settings((1e-3, 3e-3), 130, 10, 3, 3, 960, 64, None, 30_000)

@@ -6,7 +6,7 @@ import importlib
 
 from bench.tracks.contract import Track
 
-MODULES = {"tokens": "bench.tracks.tokens"}
+MODULES = {"tokens": "bench.tracks.tokens", "probe": "bench.tracks.probe"}
 """Track → the module that holds it as `TRACK`, in the order of the table."""
 
 

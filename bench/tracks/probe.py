@@ -8,7 +8,7 @@ from functools import cached_property, partial
 
 from bench import registry
 from bench.contracts import MetricRow
-from bench.probing.contract import Probe, Unusable
+from bench.probing.contract import Capacity, Probe, Unusable
 from bench.probing.inputs import lack_of
 from bench.probing.measure import Found, measure
 from bench.results import Failure
@@ -18,7 +18,7 @@ from bench.tracks.probe_inputs import Inputs
 from bench.tracks.probe_rows import CAPACITIES, Told, compression_row, named, unusable
 from bench.tracks.probe_work import Work, prepared
 
-Unit = tuple[str, str]
+Unit = tuple[Capacity, str]
 """A capacity and what goes in: "tokens", "mel" or "features"."""
 
 
@@ -106,7 +106,7 @@ def _trained(
     context: TokenContext,
     inputs: Inputs,
     works: dict[str, Work],
-    chosen: dict[str, list[str]],
+    chosen: dict[str, list[Capacity]],
     store: Store,
 ) -> dict[str, dict[Unit, Found]]:
     """Train everything, a few at a time and one processor each, so that sums do not depend on how
@@ -128,7 +128,7 @@ def _trained(
         size, source = unit
         work = works[task]
         made = measure(
-            work.setting, size, inputs.source(work, source), store,  # type: ignore[arg-type]
+            work.setting, size, inputs.source(work, source), store,
             tokens=source == "tokens", books=inputs.books,
         )  # fmt: skip
         context.reporter.done("probe", seconds[task])

@@ -60,7 +60,7 @@ class Told:
 
     context: TokenContext
     work: Work
-    found: dict[tuple[str, str], Found]
+    found: dict[tuple[Capacity, str], Found]
 
     def into(self, result: TrackResult) -> None:
         """Add rows, details and failures to the result."""
@@ -191,6 +191,8 @@ class Told:
             for name, e in found.items()
             if name in NAMES
         ]
+        if "features" not in found:
+            told.append("nothing before quantization")
         made = f"{len(self.work.setting.seeds)} seeds; " + ", ".join(told)
         nested = [(name, e) for name, e in found.items() if name.startswith(NESTED)]
         if nested:

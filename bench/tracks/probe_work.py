@@ -41,6 +41,9 @@ def prepared(
     """Raises Unusable, for a reason in one sentence, where the probe cannot be trained."""
     own = [item for item in items if probe.wants(item)]
     folds = folds_of(own, disjoint=probe.disjoint)
+    fewest = min(len(fold.train) for fold in folds)
+    if fewest < LEAST:  # told before anything is measured
+        raise Unusable(_too_few(fewest))
     train = np.unique(np.concatenate([fold.train for fold in folds]))
     labels = probe.validate(own, train)
     random = probe.control(own, labels, seed)
@@ -50,7 +53,7 @@ def prepared(
             if not len(part):
                 raise Unusable(f"the {name} data have no example with a label to learn")
         if len(kept.train) < LEAST:
-            raise Unusable(f"{len(kept.train)} training examples, of at least {LEAST}")
+            raise Unusable(_too_few(len(kept.train)))
     setting = Setting(
         probe,
         own,
@@ -61,3 +64,7 @@ def prepared(
         device,
     )
     return Work(setting, train, np.unique(np.concatenate([fold.test for fold in folds])))
+
+
+def _too_few(count: int) -> str:
+    return f"{count} training examples, of at least {LEAST}"
