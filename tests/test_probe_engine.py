@@ -105,6 +105,13 @@ def test_the_learning_rate_is_that_of_the_best_validation_loss() -> None:
         assert o.job.rate == min(mean, key=lambda rate: mean[rate])
 
 
+def test_a_halted_training_ends_at_its_next_step() -> None:
+    how, jobs = made("speaker", "linear", SHORT)
+    how.halted.set()
+    with pytest.raises(engine.Halted):
+        engine.run(how, jobs)
+
+
 def test_the_size_of_a_head_depends_on_no_stream() -> None:
     for task in ("speaker", "phone"):
         how, _ = made(task, "network", SHORT)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 import torch
@@ -66,7 +67,8 @@ class Outcome:
 @dataclass(frozen=True)
 class Task:
     """What all jobs share. labels: the sets that jobs choose from, of equal shapes. orders: the
-    frames as they are, and shuffled, int64 [frames + 1], the last −1."""
+    frames as they are, and shuffled, int64 [frames + 1], the last −1. halted: set from another
+    thread to end the training, which then raises Halted."""
 
     probe: Probe
     labels: Sequence[Labels]
@@ -75,6 +77,11 @@ class Task:
     settings: Settings
     orders: Tensor
     tables: Tables
+    halted: Event
+
+
+class Halted(Exception):  # noqa: N818 - asked for, not an error
+    """Training ended before its time, and nothing of it is kept."""
 
 
 def task(
@@ -84,13 +91,15 @@ def task(
     models: Models,
     settings: Settings,
     seed: int,
+    halted: Event | None = None,
 ) -> Task:
     """Put together what jobs share; `seed` shuffles frames."""
     device = models.device
     orders = np.stack([np.arange(layout.frames), layout.shuffled(seed)])
     ended = np.concatenate([orders, np.full((2, 1), -1)], axis=1)
     tables = Tables(labels, layout, device)
-    return Task(probe, labels, layout, models, settings, torch.from_numpy(ended).to(device), tables)
+    frames = torch.from_numpy(ended).to(device)
+    return Task(probe, labels, layout, models, settings, frames, tables, halted or Event())
 
 
 def run(t: Task, jobs: Sequence[Job]) -> list[Outcome]:
@@ -141,6 +150,8 @@ class _Training:
         s = self.t.settings
         looks = 0
         for step in range(1, s.steps + 1):
+            if self.t.halted.is_set():
+                raise Halted
             self._step(step)
             if step % s.every == 0 or step == s.steps:
                 looks += 1

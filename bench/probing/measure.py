@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ FORMAT = 1  # of what is trained and kept; changes with anything that changes a 
 
 @dataclass(frozen=True)
 class Setting:
-    """One probe on one suite. labels: true, and random where there are such (second)."""
+    """One probe on one suite. labels: true, and random where there are such (second). halted: ends
+    its training when set."""
 
     probe: Probe
     items: Sequence[TokenItem]
@@ -33,6 +35,7 @@ class Setting:
     layout: Layout
     seeds: Sequence[int]
     device: str = "cpu"
+    halted: Event = field(default_factory=Event)
 
     def digest(self) -> str:
         """sha256 of items, folds and labels."""
@@ -107,7 +110,7 @@ def measure(
     if pooled:
         source, layout = source.pooled(s.layout), s.layout.single()
     models = Models(shape, source, pooled, s.device)
-    task = engine.task(s.probe, s.labels, layout, models, how, s.seeds[0])
+    task = engine.task(s.probe, s.labels, layout, models, how, s.seeds[0], s.halted)
     outcomes = engine.run(task, made)
     found = Found(_arms(s, outcomes), models.parameters(), int(np.prod(models.sizes()["table"])))
     if store is not None:

@@ -141,7 +141,9 @@ def _trained(
         try:
             for task, unit, future in waiting:
                 found[task][unit] = future.result()
-        except BaseException:
+        except BaseException:  # above all Ctrl-C, which is not to wait for what is being trained
+            for work in works.values():
+                work.setting.halted.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return found
