@@ -53,9 +53,10 @@ def report(arguments: argparse.Namespace) -> int:
         clips = [(clip, _inline(clip.plot, folder)) for clip in heard.clips]
     page = render(_context(runs, names, known, parts, figures, clips, heard))
     atomically(out, lambda path: _put(path, page))
+    size = len(page.encode())
     told = {
         "report": str(out),
-        "bytes": len(page.encode()),
+        "bytes": size,
         "figures": str(folder),
         "clips": len(heard.clips),
         "notes": list(heard.notes),
@@ -63,7 +64,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(told, ensure_ascii=False))
     else:
-        print(f"{out}: {told['bytes'] / 1e6:.1f} MB, {told['clips']} utterances; plots in {folder}")
+        print(f"{out}: {size / 1e6:.1f} MB, {len(heard.clips)} utterances; plots in {folder}")
         for note in heard.notes:
             print(f"  {note}")
     return 0

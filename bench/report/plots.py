@@ -52,11 +52,11 @@ def _thousands(value: float) -> str:
 
 def against_bitrate(metric: str, runs: Sequence[Run]) -> Plot | None:
     """Each run that has both rows at its bitrate; the original's value as a line."""
-    points = [
-        (run, rate.value, row)
-        for run in runs
-        if (row := run.row(metric)) and (rate := run.row("bitrate")) and rate.value
-    ]
+    points: list[tuple[Run, float, Row]] = []
+    for run in runs:
+        found, spent = run.row(metric), run.row("bitrate")
+        if found and spent and spent.value:
+            points.append((run, spent.value, found))
     if not points or points[0][0] is not runs[0]:
         return None
     own = points[0][2]
@@ -72,7 +72,7 @@ def against_bitrate(metric: str, runs: Sequence[Run]) -> Plot | None:
             fmt=MARKERS[n % len(MARKERS)], color=SERIES[n % len(SERIES)], markersize=7, capsize=4,
             label=run.label,
         )  # fmt: skip
-    rates = [float(rate or 0.0) for _, rate, _ in points]
+    rates = [rate for _, rate, _ in points]
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 2, max(rates) * 2)
     plain_log(axes.xaxis)
