@@ -355,9 +355,9 @@ def test_a_tampering_is_refused(name: str, submissions: Path, made: Board, tmp_p
 def text_places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     if isinstance(value, str):
         return [path]
-    items = value.items() if isinstance(value, dict) else enumerate(value)
     if not isinstance(value, dict | list):
         return []
+    items = value.items() if isinstance(value, dict) else enumerate(value)
     return [place for key, item in items for place in text_places(item, (*path, key))]
 
 

@@ -1,4 +1,4 @@
-"""`bench submit`: what it refuses, what it shows and asks, and the branch or folder that it makes."""
+"""`bench submit`: what it refuses, shows and asks, and the branch or folder that it makes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+window.BOARD = {"board":"mini-1","entries":[],"columns":[]};
