@@ -17,7 +17,7 @@ DIGITS = {
     "bit/s": 0,
     "tokens/s": 1,
     "frames/s": 1,
-    "ids": 0,
+    "ids": 1,
     "cents": 0,
     "dB": 1,
     "MOS": 2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.contracts import Sums, TokenizerInfo
@@ -24,7 +24,8 @@ def compression(context: TokenContext, items: Sequence[TokenItem], result: Track
     wanted = [row for row in (*rows.BPE, rows.BPE_NEW) if context.wanted(row.name)]
     if not wanted:
         return
-    train, _ = _sequences(context.info, context.items(TRAIN))
+    learnt = context.items(TRAIN)
+    train, learnt_on = _sequences(context.info, learnt)
     sequences, kept = _sequences(context.info, items)
     lack = None
     if not train:
@@ -52,7 +53,8 @@ def compression(context: TokenContext, items: Sequence[TokenItem], result: Track
         result.expected[row.name] = len(kept)
         for item, value in zip(kept, sums[row.name], strict=True):
             result.records.append(ItemSums(row.name, item.utterance, value))
-        if note := _note(row.name, merges, len(items) - len(kept)):
+        left_out = {"train": len(learnt) - len(learnt_on), "test": len(items) - len(kept)}
+        if note := _note(row.name, merges, left_out):
             result.notes[row.name] = note
     result.details["bpe"] = _told(merges, own, train, sequences)
 
@@ -84,13 +86,14 @@ def _new(found: Sequence[str], known: set[str]) -> Sums:
     return Sums(float(sum(token not in known for token in merged)), float(len(merged)))
 
 
-def _note(row: str, merges: Merges, left_out: int) -> str | None:
+def _note(row: str, merges: Merges, left_out: Mapping[str, int]) -> str | None:
     parts = []
     asked = rows.MERGES.get(row, ALL)
     if len(merges.pairs) < asked:
         parts.append(f"only {len(merges.pairs)} pairs occur twice in train")
-    if left_out:
-        parts.append(f"{left_out} utterances left out, the first {MOST_IDS:,} ids being enough")
+    for split, count in left_out.items():
+        if count:
+            parts.append(f"{count} utterances of {split} left out, over {MOST_IDS:,} ids")
     return "; ".join(parts) or None
 
 
