@@ -103,10 +103,11 @@ def encoder(device: str = "cpu") -> Any:
     """transformers' `MoonshineEncoder` with the packaged weights, in evaluation mode."""
     ensure_torchaudio()
     import torch
-    from transformers import MoonshineConfig
-    from transformers.models.moonshine.modeling_moonshine import MoonshineEncoder
+    import transformers
+    from transformers.models.moonshine import modeling_moonshine
 
-    model = MoonshineEncoder(MoonshineConfig(attn_implementation="eager"))
+    config: Any = transformers.MoonshineConfig
+    model: Any = modeling_moonshine.MoonshineEncoder(config(attn_implementation="eager"))
     model.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in weights().items()})
     return model.to(device).eval().requires_grad_(False)
 
