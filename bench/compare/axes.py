@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import registry, tracks
@@ -111,14 +111,17 @@ def lead_of(axis: Axis, present: dict[str, int], runs: int) -> str | None:
     return whole or max(order, key=lambda name: present[name])
 
 
-def known_rows() -> Iterator[tuple[Key, MetricRow]]:
-    """Every row that an installed metric or track shows, by (track, metric)."""
+def known_rows(wanted: Collection[str]) -> Iterator[tuple[Key, MetricRow]]:
+    """Every row that an installed metric or one of the `wanted` tracks shows, by (track, metric).
+
+    A track that no result has is not imported: some bring torch with them.
+    """
     for plugin in registry.plugins("metrics").values():
         for row in plugin.load().info.rows:
             if row.shown:
                 yield (RESYNTHESIS, row.name), row
     for name in tracks.MODULES:
-        for row in tracks.load(name).rows:
+        for row in tracks.load(name).rows if name in wanted else ():
             yield (name, row.name), row
 
 

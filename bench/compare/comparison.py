@@ -44,8 +44,9 @@ def compare_runs(
     notes: what is known of the runs already.
     """
     result = runs[0].result
-    rows = dict(known.known_rows())
     scored = {key for run in runs for key in run.scores}
+    tracks = {track for track, _ in scored}.union(*(run.result.tracks for run in runs))
+    rows = dict(known.known_rows(tracks))
     wanted = {axis.name for axis in chosen}
     gathered = {
         key: gather(key, row, runs, names, result.seed)

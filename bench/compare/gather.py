@@ -38,12 +38,14 @@ def gather(key: Key, row: MetricRow, runs: Sequence[Run], names: Names, seed: in
     """The runs that have scores of `key`, paired; at least one of them must."""
     having = [(number, run) for number, run in enumerate(runs) if key in run.scores]
     parts = [run.scores[key] for _, run in having]
-    common = reduce(np.intersect1d, [part.units for part in parts])
-    every = reduce(np.union1d, [part.units for part in parts])
+    common = every = parts[0].units
+    if not all(np.array_equal(part.units, every) for part in parts):
+        common = reduce(np.intersect1d, [part.units for part in parts])
+        every = reduce(np.union1d, [part.units for part in parts])
     missing = {}
     for _, run in having:
-        lost = np.setdiff1d(every, run.scores[key].units)
-        if len(lost):
+        if len(run.scores[key].units) < len(every):
+            lost = np.setdiff1d(every, run.scores[key].units)
             # What a number stands for is told by any part that has it.
             missing[run.label] = _utterances(lost, parts, names)
     at = [np.searchsorted(part.units, common) for part in parts]
@@ -57,7 +59,9 @@ def gather(key: Key, row: MetricRow, runs: Sequence[Run], names: Names, seed: in
         estimates = of_trials(
             sums[0], targets, first.enrolled[rows], first.speakers[rows], seed=seed
         )
-        reference = _number(SortedTrials(references[0, 0], targets).rate(np.ones(len(targets))))
+        original = references[0, 0]  # NaN where the originals were not scored
+        whole = SortedTrials(original, targets).rate(np.ones(len(targets)))
+        reference = _number(whole) if np.isfinite(original).all() else None
     else:
         speakers = [names.known[speaker] for speaker in first.speakers[rows].tolist()]
         estimates = of_sums(sums[0], sums[1], speakers)

@@ -23,16 +23,18 @@ class SortedTrials:
     """
 
     def __init__(self, scores: Floats, targets: npt.NDArray[np.bool_]) -> None:
-        self.order = np.argsort(-scores, kind="stable")
-        ranked = scores[self.order]
-        self.targets = targets[self.order].astype(np.float64)
-        self.last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+        order = np.argsort(-scores, kind="stable")
+        ranked, kinds = scores[order], targets[order]
+        last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+        self.own, self.foreign = order[kinds], order[~kinds]
+        # Targets and impostors at each distinct score or above it.
+        self.own_above = np.cumsum(kinds)[last]
+        self.foreign_above = last + 1 - self.own_above
 
     def rate(self, weights: Floats) -> float:
         """`bench.eer.eer` in [0, 1] with weights [U]; NaN without targets or impostors."""
-        sorted_weights = weights[self.order]
-        hits = np.cumsum(sorted_weights * self.targets)
-        alarms = np.cumsum(sorted_weights) - hits
+        hits = np.concatenate([[0.0], np.cumsum(weights[self.own])])
+        alarms = np.concatenate([[0.0], np.cumsum(weights[self.foreign])])
         if hits[-1] <= 0 or alarms[-1] <= 0:
             return float("nan")
 
@@ -40,11 +42,11 @@ class SortedTrials:
             """False alarms minus misses at the distinct score `at`, and the false alarms."""
             if at < 0:
                 return -1.0, 0.0
-            where = self.last[at]
-            alarm = alarms[where] / alarms[-1]
-            return float(alarm - 1.0 + hits[where] / hits[-1]), float(alarm)
+            hit = float(hits[self.own_above[at]] / hits[-1])
+            alarm = float(alarms[self.foreign_above[at]] / alarms[-1])
+            return alarm - 1.0 + hit, alarm
 
-        low, high = -1, len(self.last) - 1  # the gap rises from −1 to 1 between them
+        low, high = -1, len(self.own_above) - 1  # the gap rises from −1 to 1 between them
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if gap(middle)[0] >= 0 else (middle, high)
