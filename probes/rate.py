@@ -50,8 +50,8 @@ class Rate(Regression):
             return [math.nan] * 3
         from bench.f0 import track
 
-        samples = item.audio(RATE)
-        power = float(np.mean(np.square(samples, dtype=np.float64)))
+        samples = item.audio(RATE).astype(np.float64)
+        power = float(np.mean(np.square(samples)))
         half = int(SECONDS[1] * RATE) // 2
         middle = len(samples) // 2
         f0 = track(samples[max(0, middle - half) : middle + half])

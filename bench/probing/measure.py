@@ -113,9 +113,10 @@ def measure(
     task = engine.task(s.probe, s.labels, layout, models, how, s.seeds[0], s.halted)
     outcomes = engine.run(task, made)
     found = Found(_arms(s, outcomes), models.parameters(), int(np.prod(models.sizes()["table"])))
+    told = pack_json(_told(found))
     if store is not None:
-        store.put({key: pack_json(_told(found))})
-    return found
+        store.put({key: told})
+    return _read(unpack_json(told))  # so that what was kept equals what was just trained
 
 
 def _arms(s: Setting, outcomes: Sequence[Outcome]) -> dict[str, Arm]:
