@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 eval: $(STAMP)
-	$(BIN)/bench eval soundstream --suite mini
+	$(BIN)/bench eval soundstream --suite mini --tracks resynthesis,tokens
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
