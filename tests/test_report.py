@@ -115,7 +115,7 @@ def test_the_difference_of_words() -> None:
 def test_an_inline_figure_has_no_style_and_no_foreign_id() -> None:
     def draw() -> str:
         with figures.style():
-            drawn = figures.make_figure(3, 2)
+            drawn = figures.make_figure(2)
             axes = drawn.subplots()
             axes.plot([1, 2], [1, 2], "o", color=figures.SERIES[0], label="<b>a$ & b$</b>")
             axes.legend()

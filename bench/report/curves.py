@@ -145,7 +145,7 @@ def _plot(name: str, title: str, x_name: str, given: list[Panel | None]) -> list
         return []
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
-    drawn = make_figure(7.0, 3.4 if rows == 1 else 2.3 * rows + 0.3)
+    drawn = make_figure(3.4 if rows == 1 else 2.3 * rows + 0.3)
     grid = drawn.subplots(rows, columns, squeeze=False).flat
     for axes, panel in zip(grid, panels, strict=False):
         _draw(axes, panel, x_name)

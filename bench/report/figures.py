@@ -20,6 +20,7 @@ INK, PAPER, FAINT = "#1c1d1f", "#ffffff", "#c4c8cd"
 SERIES = ("#0072b2", "#c24e00", "#00805c", "#a8409a", "#7a6200", "#5b5fc7")
 """Colours that differ for colour-blind eyes too (after Okabe and Ito), all 4:1 on white or more."""
 _CLASSES = {INK: "ink", PAPER: "paper", FAINT: "faint"} | {c: f"c{n}" for n, c in enumerate(SERIES)}
+WIDTH = 5.6  # inches: text of 10 points is then still legible where a phone shrinks the figure
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _KEPT = {  # properties that SVG also takes as attributes: a page without inline styles needs those
     "fill", "fill-opacity", "font-size", "font-weight", "image-rendering", "opacity", "stroke",
@@ -65,11 +66,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def make_figure(width: float = 7.0, height: float = 3.6) -> Figure:
-    """An empty figure of that many inches."""
+def make_figure(height: float = 3.2) -> Figure:
+    """An empty figure of `WIDTH` times `height` inches."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
 def svg_of(figure: Figure) -> str:

@@ -60,7 +60,7 @@ def against_bitrate(metric: str, runs: Sequence[Run]) -> Plot | None:
     if not points or points[0][0] is not runs[0]:
         return None
     own = points[0][2]
-    drawn = make_figure(7.0, 3.8)
+    drawn = make_figure(3.8)
     axes = drawn.subplots()
     if own.reference is not None:
         axes.axhline(own.reference, color=INK, linestyle=(0, (4, 3)), linewidth=1, label="original")
@@ -113,13 +113,14 @@ def codebook_use(run: Run) -> Plot | None:
         even.append(100 * bits / math.log2(stream.vocabulary) if stream.vocabulary > 1 else 0.0)
         counts.append(len(ids))
     names = [stream.name for stream in streams]
-    drawn = make_figure(7.0, 3.4)
+    drawn = make_figure(3.4)
     axes = drawn.subplots()
     at = np.arange(len(names))
     axes.bar(at - 0.2, used, 0.4, color=SERIES[0], label="ids used, % of the vocabulary")
     axes.bar(at + 0.2, even, 0.4, color=SERIES[1], label="entropy, % of log2 V")
-    step = max(1, math.ceil(len(names) / 16))
-    axes.set_xticks(at[::step], [_short(n, 12) for n in names[::step]])
+    labels = [_short(name, 12) for name in names]
+    step = math.ceil(len(names) * max(3, *map(len, labels)) / 48)  # signs that fit side by side
+    axes.set_xticks(at[::step], labels[::step])
     axes.set_ylim(0, 108)
     axes.set_ylabel("%")
     axes.grid(axis="x", visible=False)
@@ -151,7 +152,7 @@ def breakdown(by: str, metric: str, parts: Mapping[str, Row]) -> Plot | None:
     if found[0][1].higher_is_better:  # the worst stand first, at the top
         found.reverse()
     found = found[::-1][:MOST_GROUPS]
-    drawn = make_figure(7.0, 1.0 + 0.26 * len(found))
+    drawn = make_figure(1.0 + 0.26 * len(found))
     axes = drawn.subplots()
     for at, (_, row) in enumerate(found):
         value = float(row.value or 0.0)
@@ -195,7 +196,7 @@ def spectrograms(name: str, utterance: str, sounds: Mapping[str, Samples]) -> Pl
         )  # fmt: skip
         levels[label] = librosa.power_to_db(power, ref=1.0, amin=1e-8)
     top = max(float(level.max()) for level in levels.values())
-    drawn = make_figure(7.0, 1.35 * len(levels) + 0.4)
+    drawn = make_figure(1.35 * len(levels) + 0.4)
     rows = drawn.subplots(len(levels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (label, level) in zip(rows, levels.items(), strict=True):
         axes.imshow(level, origin="lower", aspect="auto", cmap="magma", vmin=top - 70, vmax=top,
