@@ -195,7 +195,8 @@ def _rows(measured: Measured, tracks: dict[str, dict[str, Row]]) -> dict[str, di
     """The rows made of sums and those that a track made itself, in the track's order."""
     for track in measured.plan.token_tracks:
         found = {**tracks.get(track.name, {}), **measured.results[track.name].rows}
-        tracks[track.name] = {r.name: found[r.name] for r in track.rows if r.name in found}
+        if found:  # none of its rows may have been asked for
+            tracks[track.name] = {r.name: found[r.name] for r in track.rows if r.name in found}
     return tracks
 
 
