@@ -244,7 +244,7 @@ def test_a_verification_holds_for_the_very_files(
     path = verification.record(below, entry, signed)
     found, problems = verification.read(below, entries)
     assert (list(found), problems) == ([entry.place], [])
-    assert standings(entries, found, made).lines[2].badge == "verified"
+    assert standings(entries, found, made).lines[3].badge == "verified"
     path.write_text(path.read_text().replace(entry.digest, "0" * 64))
     found, problems = verification.read(below, entries)
     assert found == {}
