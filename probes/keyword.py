@@ -13,6 +13,9 @@ class Keyword(Classification):
     task, version = "keyword", "1"
     rows = (row("keyword_accuracy", "%", True, "SUPERB", "words that are told"),)
 
+    def wants(self, item: TokenItem) -> bool:
+        return bool(item.utterance.text)
+
     def label(self, item: TokenItem) -> str | None:
         words = (item.utterance.text or "").casefold().split()
         return words[0].strip(".,;:!?") if len(words) == 1 else None

@@ -78,11 +78,12 @@ class Classification:
         left_out = {
             i: f"class '{name}' has {trained[name]} training examples, of at least 2"
             for i, name in enumerate(names)
-            if name not in index and trained[name] == 1
+            if name and name not in index and trained[name] == 1
         }
         found = np.array([[index.get(str(name), -1)] for name in names], dtype=np.float32)
         new = sum(
-            item.split == OWN and not trained[name] for item, name in zip(items, names, strict=True)
+            item.split == OWN and name is not None and not trained[name]
+            for item, name in zip(items, names, strict=True)
         )
         notes = (f"{new} test utterances of classes that the training data lack",) if new else ()
         return Labels(found, classes, left_out=left_out, notes=notes)
