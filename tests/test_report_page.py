@@ -247,6 +247,15 @@ def opened(chromium: Any, written: Path) -> Iterator[Any]:
     assert [url for url in asked if not url.startswith("data:")] == [written.as_uri()]
 
 
+def until(tab: Any, expression: str) -> None:
+    """Wait until it holds. Playwright's own way needs `eval`, which the page's policy forbids."""
+    for _ in range(WAIT // 50):
+        if tab.evaluate(expression):
+            return
+        tab.wait_for_timeout(50)
+    raise AssertionError(expression)
+
+
 def test_it_fits_a_phone_and_is_dark(opened: Any, tmp_path: Path) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle("
@@ -258,12 +267,12 @@ def test_it_fits_a_phone_and_is_dark(opened: Any, tmp_path: Path) -> None:
 
 
 def test_every_recording_loads_and_one_plays(opened: Any) -> None:
-    opened.wait_for_function("[...document.querySelectorAll('audio')].every(a => a.duration > 0)")
+    until(opened, "[...document.querySelectorAll('audio')].every(a => a.duration > 0)")
     assert opened.evaluate("document.querySelectorAll('audio').length") == 3 * CLIPS
     opened.evaluate("document.querySelector('audio').play()")
-    opened.wait_for_function("document.querySelector('audio').currentTime > 0.05")
+    until(opened, "document.querySelector('audio').currentTime > 0.05")
     opened.evaluate("document.querySelectorAll('audio')[1].play()")
-    opened.wait_for_function("document.querySelectorAll('audio')[1].currentTime > 0.05")
+    until(opened, "document.querySelectorAll('audio')[1].currentTime > 0.05")
     assert opened.evaluate("document.querySelector('audio').paused")
     opened.evaluate("document.querySelectorAll('audio').forEach(a => a.pause())")
 
