@@ -187,7 +187,11 @@ def _draw(axes: Any, panel: Panel, x_name: str) -> None:
 def _ends(panel: Panel) -> str:
     where = f"{panel.title}, " if panel.title else ""
     return "; ".join(
-        f"{where}{label}: {points[0][1]:.4g} at {points[0][0]:,.4g}, "
-        f"{points[-1][1]:.4g} at {points[-1][0]:,.4g}"
+        f"{where}{label}: {_plain(points[0][1])} at {_plain(points[0][0])}, "
+        f"{_plain(points[-1][1])} at {_plain(points[-1][0])}"
         for label, points in panel.series.items()
     )
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -119,7 +119,7 @@ def codebook_use(run: Run) -> Plot | None:
     axes.bar(at - 0.2, used, 0.4, color=SERIES[0], label="ids used, % of the vocabulary")
     axes.bar(at + 0.2, even, 0.4, color=SERIES[1], label="entropy, % of log2 V")
     labels = [_short(name, 12) for name in names]
-    step = math.ceil(len(names) * max(3, *map(len, labels)) / 48)  # signs that fit side by side
+    step = math.ceil(len(names) * max(3, *map(len, labels)) / 40)  # signs that fit side by side
     axes.set_xticks(at[::step], labels[::step])
     axes.set_ylim(0, 108)
     axes.set_ylabel("%")
