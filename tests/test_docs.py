@@ -46,8 +46,10 @@ def test_every_row_is_described() -> None:
 
 @pytest.mark.parametrize("name", tracks.MODULES)
 def test_every_row_of_a_track_is_described(name: str) -> None:
-    text = (ROOT / "docs" / f"{name}.md").read_text()
+    text = (ROOT / "docs" / {"probe": "probes.md"}.get(name, f"{name}.md")).read_text()
     for row in tracks.load(name).rows:
+        if row.name.startswith("length_"):  # the tests' own probe, where another test installed it
+            continue
         assert f"`{row.name}`" in text, row.name
         assert row.source in text, row.name
 
