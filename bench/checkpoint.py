@@ -35,6 +35,7 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]
     revision: str
     folder: Path
+    kind: str
 
     def speakers(self) -> tuple[str, ...] | None:
         """Whom it was trained on, from `data.csv` where there is one."""
@@ -108,9 +109,9 @@ def find(name: str, weights: str | None) -> Path:
     return folder
 
 
-def load(folder: Path, kind: str) -> Checkpoint:
-    """Read a checkpoint of `kind`; UserError where it is none, of another kind or format, or
-    damaged."""
+def load(folder: Path, *kinds: str) -> Checkpoint:
+    """Read a checkpoint of one of `kinds`; UserError where it is none, of another kind or format,
+    or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load as unpack
 
@@ -124,7 +125,7 @@ def load(folder: Path, kind: str) -> Checkpoint:
                 else ""
             )
             raise UserError(
-                f"{folder} is no {kind} checkpoint: it lacks {path.name}{found}; make one with "
+                f"{folder} is no {kinds[0]} checkpoint: it lacks {path.name}{found}; make one with "
                 "`bench train`"
             )
     try:
@@ -134,8 +135,9 @@ def load(folder: Path, kind: str) -> Checkpoint:
         raise UserError(
             f"{config} is no configuration of a checkpoint ({error}); make one with `bench train`"
         ) from error
-    if found_kind != kind:
-        raise UserError(f"{folder} holds a checkpoint of '{found_kind}', not of '{kind}'")
+    if found_kind not in kinds:
+        wanted = "' or '".join(kinds)
+        raise UserError(f"{folder} holds a checkpoint of '{found_kind}', not of '{wanted}'")
     if version != FORMAT:
         raise UserError(
             f"{folder} has checkpoint format {version}, this version reads {FORMAT}: use the "
@@ -149,4 +151,4 @@ def load(folder: Path, kind: str) -> Checkpoint:
             f"{weights} is damaged or no safetensors file ({error}); fetch or train it again"
         ) from error
     digest = hashlib.sha256(json.dumps(inner, sort_keys=True).encode() + data).hexdigest()[:12]
-    return Checkpoint(inner, tensors, digest, folder)
+    return Checkpoint(inner, tensors, digest, folder, found_kind)

@@ -97,7 +97,7 @@ def _draw(
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": "bench",
         "svg.fonttype": "none",
         "font.family": "sans-serif",
@@ -105,7 +105,7 @@ def _draw(
         "axes.unicode_minus": False,
         "text.parse_math": False,
     }
-    with mpl.rc_context({**mpl.rcParamsDefault, **settings}):
+    with mpl.rc_context(dict(mpl.rcParamsDefault) | settings):
         made = Figure(figsize=(7.2, 4.3), facecolor=PAPER, layout="constrained")
         FigureCanvasSVG(made)
         axes = made.add_subplot(facecolor=PAPER)

@@ -29,9 +29,10 @@ from bench.leaderboards.entry import (
     suite_folder,
     token_hash,
 )
+from bench.leaderboards.identity import wrong_place
 from bench.leaderboards.names import safe_revision
 from bench.leaderboards.strict import MEGABYTE, Problem, Refused, json_of, regular
-from bench.leaderboards.verify import check_entry, wrong_place
+from bench.leaderboards.verify import check_entry
 from bench.results import Result, dump, read_result
 from bench.show import figure, span
 

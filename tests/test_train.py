@@ -29,6 +29,8 @@ from bench.train.gan import average
 from bench.train.loop import Loop, cosine
 from bench.train.soundstream import Settings, Trainer
 from bench.train.units import UnitClip, UnitCrops, pitch, run_lengths
+from bench.train.vocoder import Settings as VocoderSettings
+from bench.train.vocoder import Trainer as VocoderTrainer
 from tests.conftest import ROOT, bench
 
 SMALL = SoundStreamConfig(
@@ -266,6 +268,30 @@ def test_runs_and_repetitions_sound_the_same() -> None:
     assert torch.equal(made.speak(units, torch.ones_like(units)), made.speak(runs, lengths))
 
 
+def test_a_vocoder_starts_from_another(tmp_path: Path) -> None:
+    """The same units: all of it; other units: all but the embeddings; a codec: its decoder."""
+    clip = UnitClip(np.arange(100) % 20, np.full(240, 100, dtype=np.float32),
+                    np.zeros(100 * 384, dtype=np.int16))  # fmt: skip
+    crops = UnitCrops([clip], 16_000 / 384, 12, 1, 0)
+
+    def trainer(units: int = 20, kmeans: str = "abc", width: int = 16) -> VocoderTrainer:
+        model = VocoderConfig(units, 16_000 / 384, kmeans, width, 1, width, 1)
+        return VocoderTrainer(VocoderSettings(model), crops, crops, "cpu")
+
+    first = vocoder()
+    checkpoint.save(tmp_path, "unit-vocoder", first.config.to_dict(), first.state_dict())
+    found = checkpoint.load(tmp_path, "soundstream", "unit-vocoder")
+    same, other = trainer(), trainer(30, "def")
+    for made in (same, other):
+        made.start_from(found)
+    assert torch.equal(same.model.embed.weight, first.embed.weight)
+    assert len(other.model.embed.weight) == 30
+    for name, weight in other.model.state_dict().items():
+        assert "embed." in name or torch.equal(weight, first.state_dict()[name])
+    with pytest.raises(UserError, match="sizes"):
+        trainer(width=8).start_from(found)
+
+
 def test_no_units_are_silence() -> None:
     assert len(vocoder().speak(torch.zeros(0, dtype=torch.long), None)) == 0
 
@@ -311,6 +337,22 @@ def test_discriminators_tell_noise_from_tone() -> None:
     assert loss.item() < 0.5 * first
     fool, match = adversary.maker_losses(tone, tone)
     assert match.item() == 0.0 and fool.item() >= 0.0
+
+
+def test_one_discriminator_a_step_is_all_of_them_on_average() -> None:
+    torch.manual_seed(0)
+    adversary = Adversary((256, 128), 4)
+    real, made = torch.randn(2, 4000), torch.randn(2, 4000)
+    alone = [adversary.judge_loss(real, made, [i]).item() for i in (0, 1)]
+    assert adversary.judge_loss(real, made).item() == pytest.approx(np.mean(alone))
+    fool, match = adversary.maker_losses(real, made)
+    each = [adversary.maker_losses(real, made, [i]) for i in (0, 1)]
+    assert fool.item() == pytest.approx(np.mean([f.item() for f, _ in each]))
+    assert match.item() == pytest.approx(np.mean([m.item() for _, m in each]))
+    drawn = [adversary.draw(1, (0, step, 2)) for step in range(200)]
+    assert 70 < sum(d == [0] for d in drawn) < 130
+    assert drawn == [adversary.draw(1, (0, step, 2)) for step in range(200)]
+    assert sorted(adversary.draw(2, (0, 0, 2))) == [0, 1]
 
 
 def test_the_average_moves_towards_the_new_weights() -> None:

@@ -6,6 +6,9 @@ losses and feature matching as in SoundStream, equations 2 to 5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,31 +44,43 @@ class SpectrumDiscriminator(nn.Module):
 
 
 class Adversary(nn.Module):
-    """Several SpectrumDiscriminators and both sides' losses."""
+    """Several SpectrumDiscriminators and both sides' losses.
+
+    A step plays against some of them (`parts` by number; all, where none is told): the losses are
+    means, so a discriminator drawn by chance gives the gradient of all of them in expectation for
+    a part of the time.
+    """
 
     def __init__(self, windows: tuple[int, ...] = (1024, 512, 256), channels: int = 24) -> None:
         super().__init__()
         self.parts = nn.ModuleList(SpectrumDiscriminator(w, channels) for w in windows)
 
-    def judge_loss(self, real: Tensor, made: Tensor) -> Tensor:
-        """Hinge loss of the discriminators; `made` carries no gradient."""
-        loss = real.new_zeros(())
-        for part in self.parts:
-            logits = part(torch.cat([real, made.detach()]))[0].chunk(2)
-            loss = loss + F.relu(1 - logits[0]).mean() + F.relu(1 + logits[1]).mean()
-        return loss / len(self.parts)
+    def draw(self, count: int, seed: tuple[int, ...]) -> list[int]:
+        """`count` different discriminators, by chance that depends on the seed alone."""
+        random = np.random.default_rng(seed)
+        return [int(i) for i in random.permutation(len(self.parts))[:count]]
 
-    def maker_losses(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    def judge_loss(self, real: Tensor, made: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
+        """Hinge loss of the discriminators; `made` carries no gradient."""
+        losses = []
+        for part in self._chosen(chosen):
+            logits = part(torch.cat([real, made.detach()]))[0].chunk(2)
+            losses.append(F.relu(1 - logits[0]).mean() + F.relu(1 + logits[1]).mean())
+        return torch.stack(losses).mean()
+
+    def maker_losses(
+        self, real: Tensor, made: Tensor, chosen: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Adversarial (hinge) and relative feature-matching losses of the generator."""
-        fool, match = real.new_zeros(()), real.new_zeros(())
-        for part in self.parts:
+        fool, match = [], []
+        for part in self._chosen(chosen):
             with torch.no_grad():
                 _, wanted = part(real)
             logits, maps = part(made)
-            fool = fool + F.relu(1 - logits).mean()
+            fool.append(F.relu(1 - logits).mean())
             for a, b in zip(maps, wanted, strict=True):
-                match = match + (a - b).abs().mean() / b.abs().mean()
-        return fool / len(self.parts), match / sum(len(p.layers) for p in self._all())
+                match.append((a - b).abs().mean() / b.abs().mean())
+        return torch.stack(fool).mean(), torch.stack(match).mean()
 
-    def _all(self) -> list[SpectrumDiscriminator]:
-        return [p for p in self.parts if isinstance(p, SpectrumDiscriminator)]
+    def _chosen(self, chosen: Sequence[int] | None) -> list[nn.Module]:
+        return [self.parts[i] for i in (range(len(self.parts)) if chosen is None else chosen)]

@@ -93,6 +93,7 @@ def _soundstream(made: argparse.ArgumentParser) -> None:
         help="step at which the discriminators join (12000)",
     )
     made.add_argument("--steps", type=int, default=18_000, help="steps in all (18000)")
+    _against(made, mel=15.0)
 
 
 def _vocoder(made: argparse.ArgumentParser) -> None:
@@ -100,7 +101,9 @@ def _vocoder(made: argparse.ArgumentParser) -> None:
     made.add_argument("--kmeans", required=True, metavar="DIR", help="whose units")
     made.add_argument("--model", metavar="M", help="folder or hub id of the k-means' encoder")
     made.add_argument(
-        "--start", metavar="DIR", help="a soundstream checkpoint whose decoder it starts from"
+        "--start",
+        metavar="DIR",
+        help="a vocoder's checkpoint to begin with, or a soundstream checkpoint for its decoder",
     )
     made.add_argument(
         "--adversarial-from",
@@ -110,6 +113,24 @@ def _vocoder(made: argparse.ArgumentParser) -> None:
         help="step at which the discriminators join (4000)",
     )
     made.add_argument("--steps", type=int, default=8000, help="steps in all (8000)")
+    _against(made, mel=8.0)
+
+
+def _against(made: argparse.ArgumentParser, mel: float) -> None:
+    made.add_argument(
+        "--mel",
+        type=float,
+        default=mel,
+        metavar="W",
+        help=f"weight of the log-mel distance beside the adversarial loss ({mel:g})",
+    )
+    made.add_argument(
+        "--discriminators",
+        type=int,
+        choices=(1, 2, 3),
+        default=1,
+        help="how many of the three a step plays against, drawn by chance (1)",
+    )
 
 
 def _kmeans(made: argparse.ArgumentParser) -> None:

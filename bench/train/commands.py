@@ -76,6 +76,8 @@ def soundstream(arguments: argparse.Namespace) -> int:
         warmup=0 if begin else arguments.warmup,
         adversarial_from=arguments.adversarial_from,
         rate=arguments.rate,
+        mel=arguments.mel,
+        discriminators=arguments.discriminators,
         depths=_depths(arguments.depths),
         start=begin.revision if begin else "",
     )
@@ -126,12 +128,15 @@ def _depths(given: str) -> tuple[float, ...]:
 
 def vocoder(arguments: argparse.Namespace) -> int:
     """Train a detokenizer of units; see bench.train.vocoder."""
+    from bench import checkpoint
     from bench.kmeans import load_kmeans
-    from bench.nn.vocoder import VocoderConfig
+    from bench.nn.vocoder import KIND, VocoderConfig
     from bench.ssl_encoders import load_encoder
     from bench.train.units import UnitCrops, prepare
     from bench.train.vocoder import Settings, Trainer
 
+    begin = (checkpoint.load(Path(arguments.start), "soundstream", KIND)
+             if arguments.start else None)  # fmt: skip
     device = resolve(arguments.device)
     kmeans = load_kmeans(Path(arguments.kmeans))
     about = kmeans.config
@@ -150,9 +155,10 @@ def vocoder(arguments: argparse.Namespace) -> int:
 
     model = VocoderConfig(about["k"], about["rate"], kmeans.revision)
     settings = Settings(model, arguments.seed, arguments.batch,
-                        adversarial_from=arguments.adversarial_from,
-                        start=arguments.start or "")  # fmt: skip
+                        adversarial_from=arguments.adversarial_from, mel=arguments.mel,
+                        discriminators=arguments.discriminators,
+                        start=begin.revision if begin else "")  # fmt: skip
     trainer = Trainer(settings, prepared(heard), prepared(held), device)
-    if arguments.start:
-        trainer.start_from(Path(arguments.start))
+    if begin:
+        trainer.start_from(begin)
     return drive(arguments, trainer, settings.to_dict(), VOCODER_CARD, heard)

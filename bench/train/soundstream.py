@@ -36,7 +36,9 @@ class Settings:
     """Everything a run depends on besides the speech. Rates are AdamW's, before the schedule.
 
     depths: how often quantizer dropout leaves 1, 2, 4 and 8 codebooks. start: revision of the
-    checkpoint that the run began with, if any; then there is no warm-up.
+    checkpoint that the run began with, if any; then there is no warm-up. mel, match: weights of
+    the log-mel distance and of feature matching beside the adversarial loss. discriminators: how
+    many of them a step plays against.
     """
 
     model: SoundStreamConfig = field(default_factory=SoundStreamConfig)
@@ -50,8 +52,9 @@ class Settings:
     adversarial_rate: float = 3e-4
     judge_rate: float = 2e-4
     commitment: float = 1.0
-    mel: float = 4.0
+    mel: float = 15.0
     match: float = 2.0
+    discriminators: int = 1
     average: float = 0.999
     depths: tuple[float, ...] = (0.15, 0.15, 0.2, 0.5)
     start: str = ""
@@ -112,10 +115,11 @@ class Trainer:
         self._set_rate(s.adversarial_rate * min(1.0, (number - s.adversarial_from + 1) / 200))
         audio = torch.from_numpy(self.short.at(number)).to(self.device)
         made, mel, commitment = self._coded(audio, number)
-        judge = self.adversary.judge_loss(audio, made)
+        chosen = self.adversary.draw(s.discriminators, (s.seed, number, 2))
+        judge = self.adversary.judge_loss(audio, made, chosen)
         descend(self.judges, judge, self.adversary)
         self.adversary.requires_grad_(False)
-        fool, match = self.adversary.maker_losses(audio, made)
+        fool, match = self.adversary.maker_losses(audio, made, chosen)
         loss = s.mel * (mel + s.commitment * commitment) + fool + s.match * match
         descend(self.makers, loss, self.model)
         self.adversary.requires_grad_(True)

@@ -27,7 +27,11 @@ from bench.train.units import UnitBatch, UnitCrops
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a run depends on besides the speech and what it starts from."""
+    """Everything a run depends on besides the speech and what it starts from.
+
+    mel, match: weights of the log-mel distance and of feature matching beside the adversarial
+    loss. discriminators: how many of them a step plays against.
+    """
 
     model: VocoderConfig
     seed: int = 0
@@ -37,8 +41,9 @@ class Settings:
     rate: float = 6e-4
     adversarial_rate: float = 3e-4
     judge_rate: float = 2e-4
-    mel: float = 4.0
+    mel: float = 8.0
     match: float = 2.0
+    discriminators: int = 1
     average: float = 0.999
     start: str = ""
 
@@ -60,15 +65,19 @@ class Trainer:
         self.judges = optimizer(self.adversary.parameters(), settings.judge_rate, (0.5, 0.9))
         self._held = held.at(0)
 
-    def start_from(self, folder: Path) -> None:
-        """Take the decoder's blocks and head from a `soundstream` checkpoint."""
-        tensors = checkpoint.load(folder, "soundstream").tensors
-        decoder = self.model.decoder.state_dict()
-        taken = {n: t.float() for n in decoder if not n.startswith("into.")
-                 and (t := tensors.get(f"decoder.{n}")) is not None}  # fmt: skip
-        if not taken or any(t.shape != decoder[n].shape for n, t in taken.items()):
-            raise UserError(f"--start {folder}: its decoder has other sizes than the vocoder's")
-        self.model.decoder.load_state_dict(decoder | taken)
+    def start_from(self, found: checkpoint.Checkpoint) -> None:
+        """Begin with the tensors of a `soundstream` checkpoint's decoder (its input excepted), or
+        of a vocoder's, whose embeddings are taken where it speaks the same units."""
+        own = self.model.state_dict()
+        if found.kind == KIND:
+            same = found.config["kmeans"] == self.settings.model.kmeans
+            given = {n: t for n, t in found.tensors.items() if same or "embed." not in n}
+        else:
+            given = {n: t for n, t in found.tensors.items()
+                     if n.startswith("decoder.") and not n.startswith("decoder.into.")}  # fmt: skip
+        if not given or any(n not in own or t.shape != own[n].shape for n, t in given.items()):
+            raise UserError(f"--start {found.folder}: its sizes are not those of this vocoder")
+        self.model.load_state_dict(own | {n: t.float() for n, t in given.items()})
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -95,10 +104,11 @@ class Trainer:
         if not competes:
             descend(self.makers, mel + sum(predictors.values()), self.model)
             return losses
-        judge = self.adversary.judge_loss(audio, made)
+        chosen = self.adversary.draw(s.discriminators, (s.seed, number, 2))
+        judge = self.adversary.judge_loss(audio, made, chosen)
         descend(self.judges, judge, self.adversary)
         self.adversary.requires_grad_(False)
-        fool, match = self.adversary.maker_losses(audio, made)
+        fool, match = self.adversary.maker_losses(audio, made, chosen)
         loss = s.mel * mel + fool + s.match * match + sum(predictors.values())
         descend(self.makers, loss, self.model)
         self.adversary.requires_grad_(True)
