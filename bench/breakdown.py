@@ -70,7 +70,8 @@ def broken_down(result: Result, scores: Path, by: str | None, wanted: list[str]
     parts: dict[str, dict[str, Row]] = {}
     for group, part in table.groupby(keys, sort=True):
         # A row that counts utterances of the whole task says nothing of a part's failures.
-        specs = [Spec(track, row, 0) for track, row in _rows() if row.name in (wanted or known)]
+        rows = (pair for pair in rows_of_tracks() if pair[1].name in (wanted or known))
+        specs = [Spec(track, row, 0) for track, row in rows]
         made = aggregate(part, specs, result.seed)
         parts[str(group)] = {n: row for rows in made.values() for n, row in rows.items() if row.n}
     return parts
@@ -101,7 +102,8 @@ def _keys(result: Result, table: pd.DataFrame, by: str | None) -> pd.Series:
     return table["speaker"].isin(heard).map({True: HEARD, False: UNHEARD})
 
 
-def _rows() -> Iterator[tuple[str, MetricRow]]:
+def rows_of_tracks() -> Iterator[tuple[str, MetricRow]]:
+    """Track and row of every shown row of the metrics and tracks that are installed."""
     for plugin in registry.plugins("metrics").values():
         for row in plugin.load().info.rows:
             if row.shown:

@@ -48,7 +48,7 @@ def _check(arguments: argparse.Namespace) -> list[str]:
 
 
 @contextlib.contextmanager
-def _output_is_ours() -> Iterator[None]:
+def output_is_ours() -> Iterator[None]:
     """What plugins and their libraries print meanwhile goes to standard error."""
     try:
         number = sys.stdout.fileno()
@@ -80,7 +80,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate each tokenizer named; 1 if any utterance failed anywhere, else 0."""
     if not arguments.json:
         return _evaluate(arguments)[1]
-    with _output_is_ours():
+    with output_is_ours():
         results, status = _evaluate(arguments)
     shown = [result.model_dump(mode="json") for result in results]
     json.dump(shown[0] if len(shown) == 1 else shown, sys.stdout)

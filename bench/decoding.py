@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from bench import device
-from bench.commands import _output_is_ours
+from bench.commands import output_is_ours
 from bench.contracts import Tokenizer
 from bench.dataset import Meta, StreamMeta
 from bench.dataset_read import Heads, fingerprint, heads, open_dataset
 from bench.dataset_summary import show_failures
 from bench.decoder import Decoder
-from bench.encoding import check_work, load_tokenizer, torch_threads
+from bench.encoding import check_work
 from bench.errors import UserError
+from bench.loading import load_tokenizer, torch_threads
 from bench.options import NOT_IDENTITY, parse_settings
 from bench.progress import Bars, stderr_console
 from bench.registry import did_you_mean
@@ -30,7 +31,7 @@ MARK = ".bench-decode.json"  # in the folder: which tokens its audio is made of
 
 def decode(arguments: argparse.Namespace) -> int:
     """Write the audio; 1 if any row failed, else 0."""
-    with _output_is_ours() if arguments.json else contextlib.nullcontext():
+    with output_is_ours() if arguments.json else contextlib.nullcontext():
         summary = _decode(arguments)
     if arguments.json:
         print(json.dumps(summary, ensure_ascii=False))

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import json
 import math
-import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bench import device, registry
-from bench.checks import check_info
-from bench.commands import _output_is_ours
-from bench.contracts import Tokenizer, TokenizerInfo
+from bench.commands import output_is_ours
 from bench.dataset import RESULTS, Meta, schema_of
 from bench.dataset_io import MAX_SECONDS, digest, scan
 from bench.dataset_read import open_dataset
 from bench.dataset_summary import show_failures, show_summary, summary_of
 from bench.encoder import PART_SECONDS, Encoder, plan_parts
 from bench.errors import UserError
+from bench.loading import load_tokenizer, torch_threads
 from bench.options import NOT_IDENTITY, parse_settings, resolve, variant_name
 from bench.parts import Facts, Failure, Parts
 from bench.progress import Bars, stderr_console
@@ -34,51 +29,10 @@ from bench.recordings import Recording, find
 from bench.write import atomically, make_folder
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A tokenizer with its resolved options; code: sha256 of the plugin's file."""
-
-    tokenizer: Tokenizer
-    info: TokenizerInfo
-    options: dict[str, Any]
-    code: str
-
-
-def load_tokenizer(name: str, settings: Mapping[str, str], where: str) -> Loaded:
-    """UserError for an unknown name, wrong options, missing packages or weights."""
-    plugin = registry.plugin("tokenizers", name)
-    options = resolve(plugin, settings)
-    try:
-        tokenizer = plugin.load(device=where, **options)
-    except ImportError as error:
-        raise UserError(
-            f"tokenizer '{name}' needs a package that is not installed ({error}); "
-            "run `bench doctor` for the command that installs it"
-        ) from error
-    source = plugin.source_file
-    code = hashlib.sha256(source.read_bytes()).hexdigest() if source else ""
-    return Loaded(tokenizer, check_info(getattr(tokenizer, "info", None)), options, code)
-
-
-@contextlib.contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """One call at a time goes into the tokenizer, so torch may have all processors."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 # ------------------------------------------------------------------------------------- command
 def encode(arguments: argparse.Namespace) -> int:
     """Write the data set; 1 if any recording failed, else 0."""
-    with _output_is_ours() if arguments.json else contextlib.nullcontext():
+    with output_is_ours() if arguments.json else contextlib.nullcontext():
         summary = _encode(arguments)
     if arguments.json:
         print(json.dumps(summary, ensure_ascii=False))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench import registry, tracks
-from bench.checks import check_info
 from bench.contracts import Judge, Metric, Tokenizer
 from bench.errors import UserError, WeightsUnavailable
-from bench.options import NOT_IDENTITY, resolve, variant_name
+from bench.loading import load_tokenizer
+from bench.options import NOT_IDENTITY, variant_name
 from bench.registry import did_you_mean
 from bench.tracks.contract import Track
 
@@ -104,30 +103,21 @@ def make_plan(
     metrics: Sequence[str] = (),
 ) -> Plan:
     """Find, check and load everything; UserError for whatever a person can mend."""
-    plugin = registry.plugin("tokenizers", name)
-    options = resolve(plugin, settings)
     chosen_tracks = choose_tracks(tracks)
     chosen_metrics, rows = choose_metrics(metrics)
     if RESYNTHESIS not in chosen_tracks:
         chosen_metrics = []
-    try:
-        tokenizer = plugin.load(device=device, **options)
-    except ImportError as error:
-        raise UserError(
-            f"tokenizer '{name}' needs a package that is not installed ({error}); "
-            "run `bench doctor` for the command that installs it"
-        ) from error
-    info = check_info(getattr(tokenizer, "info", None))
-    source = plugin.source_file
+    loaded = load_tokenizer(name, settings, device)
+    options = loaded.options
     identity = {
         "tokenizer": name,
         "options": {k: v for k, v in options.items() if k not in NOT_IDENTITY},
-        "rate": info.sample_rate,
+        "rate": loaded.info.sample_rate,
         "device": device,
-        "code": hashlib.sha256(source.read_bytes()).hexdigest() if source else "",
+        "code": loaded.code,
     }
     plan = Plan(
-        tokenizer,
+        loaded.tokenizer,
         variant_name(name, options),
         options,
         identity,

@@ -64,7 +64,7 @@ def loaded(kind: Kind, weights: Weights, device: str) -> Any:
     """The transformers model with every weight it needs; what the file holds for `kind.heads`
     stays unread."""
     from bench.compat import ensure_torchaudio
-    from bench.tokenizers._hub import _quiet, _tensors, package
+    from bench.tokenizers._hub import package, quiet, tensors_of
 
     ensure_torchaudio()
     model = getattr(package("transformers"), kind.architecture)
@@ -74,9 +74,9 @@ def loaded(kind: Kind, weights: Weights, device: str) -> Any:
             f"{weights.name}: {weights.folder} holds a model of type '{found}', not '{wanted}'; "
             "name the folder or hub id of the right one"
         )
-    state = _tensors(weights)
+    state = tensors_of(weights)
     try:
-        with _quiet():
+        with quiet():
             made, told = model.from_pretrained(
                 None,
                 config=model.config_class.from_dict(dict(weights.config)),

@@ -16,8 +16,6 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench import checkpoint
 from bench.errors import UserError
@@ -28,7 +26,7 @@ from bench.train.adversary import Adversary
 from bench.train.gan import average
 from bench.train.loop import Loop, cosine
 from bench.train.soundstream import Settings, Trainer
-from bench.train.units import UnitClip, UnitCrops, pitch, run_lengths
+from bench.train.units import UnitClip, UnitCrops, pitch
 from bench.train.vocoder import Settings as VocoderSettings
 from bench.train.vocoder import Trainer as VocoderTrainer
 from tests.conftest import ROOT, bench
@@ -227,14 +225,6 @@ def test_a_codec_goes_on_from_another(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------ vocoder
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=60))
-def test_run_lengths_are_undone_by_repeating(units: list[int]) -> None:
-    ids, lengths = run_lengths(np.array(units))
-    assert np.repeat(ids, lengths).tolist() == units
-    assert (ids[1:] != ids[:-1]).all()
-
-
 def test_pitch_of_a_tone_after_silence() -> None:
     t = np.arange(16_000) / 16_000
     tone = sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 6)).astype(np.float32) * 0.2

@@ -175,7 +175,7 @@ def pretrained(weights: Weights, architecture: str, device: str) -> Any:
         )
     _whole_safetensors(weights)
     try:
-        with _quiet():
+        with quiet():
             made, told = model.from_pretrained(
                 weights.folder,
                 local_files_only=True,
@@ -194,7 +194,7 @@ def pretrained(weights: Weights, architecture: str, device: str) -> Any:
 
 def fill(weights: Weights, model: torch.nn.Module, device: str) -> Any:
     """`model` with the tensors of `weights.file`, every one of them, on `device`."""
-    state = _tensors(weights)
+    state = tensors_of(weights)
     own = model.state_dict()
     other = [k for k in own if k in state and own[k].shape != state[k].shape]
     if other:
@@ -229,7 +229,7 @@ def _whole_safetensors(weights: Weights) -> None:
         ) from error
 
 
-def _tensors(weights: Weights) -> dict[str, torch.Tensor]:
+def tensors_of(weights: Weights) -> dict[str, torch.Tensor]:
     """Name → tensor; UserError for a damaged file and for a pickle that holds more."""
     import torch
 
@@ -251,7 +251,7 @@ def _tensors(weights: Weights) -> dict[str, torch.Tensor]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers without its progress bar and report: what is wrong is told in a sentence."""
     from transformers.utils import logging
 

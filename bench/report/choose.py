@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.breakdown import _rows
+from bench.breakdown import rows_of_tracks
 from bench.contracts import MetricRow
 from bench.report.runs import Run
 
@@ -46,7 +46,7 @@ class Choice:
 
 def known_rows() -> dict[str, MetricRow]:
     """Name → row of every metric and track that is installed."""
-    return {row.name: row for _, row in _rows()}
+    return {row.name: row for _, row in rows_of_tracks()}
 
 
 def leads(run: Run) -> list[str]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from bench.checks import check_tokens
 from bench.codec import Codec
 from bench.contracts import AudioBatch, Samples, Tokenizer, TokenizerInfo, Tokens
-from bench.encoding import load_tokenizer
 from bench.errors import ContractError, ItemFailure, UserError
+from bench.loading import load_tokenizer
 from bench.options import NOT_IDENTITY
 from bench.originals import Originals
 from bench.progress import Reporter

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.dedup import deduplicated
 from bench.f0 import track
 from bench.nn.soundstream import HOP
 from bench.nn.vocoder import PROSODY
@@ -119,11 +120,5 @@ class UnitCrops:
         prosody = np.zeros((PROSODY, self.frames), dtype=np.float32)
         prosody[0] = f0 > 0
         prosody[1] = np.where(f0 > 0, np.log2(np.maximum(f0, 1)) - self.mean_octave, 0)
-        runs, lengths = run_lengths(units)
+        runs, lengths = deduplicated(units)
         return audio, units, prosody, runs, lengths
-
-
-def run_lengths(units: Ids) -> tuple[Ids, Ids]:
-    """Units without repetitions, and how often each stood in a row."""
-    starts = np.flatnonzero(np.concatenate([[True], units[1:] != units[:-1]]))
-    return units[starts], np.diff(np.append(starts, len(units)))
