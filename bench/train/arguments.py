@@ -23,6 +23,7 @@ def add_train(commands: Any) -> None:
     _soundstream(_common(kinds, "soundstream", "the RVQ codec `soundstream`"))
     _kmeans(_common(kinds, "kmeans", "the k-means of `units` on an encoder's frames"))
     _bpe(_common(kinds, "bpe", "merges of the units of a k-means"))
+    _taste(_common(kinds, "taste", "the text-aligned tokenizer `taste`"))
 
 
 def _common(kinds: Any, name: str, about: str) -> argparse.ArgumentParser:
@@ -159,3 +160,30 @@ def _bpe(made: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of one unit a frame; else of units without repetitions",
     )
+
+
+def _taste(made: argparse.ArgumentParser) -> None:
+    _stepwise(made)
+    made.add_argument(
+        "--units", metavar="DIR", help="folder with kmeans/ and vocoder/ (moonshine, k = 500)"
+    )
+    made.add_argument(
+        "--vocoder", metavar="DIR", help="the unit vocoder to begin with (of --units)"
+    )
+    made.add_argument("--voice", metavar="S", help="speaker to speak as (the vocoder's)")
+    made.add_argument(
+        "--lexicon", metavar="FILE", help="lines `word PH PH ...` (the dictionary of pocketsphinx)"
+    )
+    made.add_argument("--codebooks", type=int, default=4, help="codebooks (4)")
+    made.add_argument("--entries", type=int, default=256, help="entries of a codebook (256)")
+    made.add_argument("--others", type=int, default=6, metavar="N",
+                      help="windows of any voice and tempo beside --batch (6)")  # fmt: skip
+    for name, step, about in (
+        ("--warmup", 1500, "steps without quantizer"),
+        ("--dropout-from", 2500, "step at which quantizer dropout begins"),
+        ("--sound-from", 5000, "step at which tokens are fixed and sound is learned"),
+        ("--adversarial-from", 8000, "step at which the discriminators join"),
+        ("--steps", 30_000, "steps in all"),
+    ):
+        made.add_argument(name, type=int, default=step, metavar="STEP", help=f"{about} ({step})")
+    _against(made, mel=8.0)

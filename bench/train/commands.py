@@ -41,7 +41,13 @@ def train(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name, least) < least:
             raise UserError(f"--{name} must be {least} or more")
     arguments.data = arguments.data or ["mini"]
-    known = {"soundstream": soundstream, "kmeans": kmeans, "bpe": bpe, "vocoder": vocoder}
+    known = {
+        "soundstream": soundstream,
+        "kmeans": kmeans,
+        "bpe": bpe,
+        "vocoder": vocoder,
+        "taste": taste,
+    }
     return known[arguments.what](arguments)
 
 
@@ -162,3 +168,10 @@ def vocoder(arguments: argparse.Namespace) -> int:
     if begin:
         trainer.start_from(begin)
     return drive(arguments, trainer, settings.to_dict(), VOCODER_CARD, heard)
+
+
+def taste(arguments: argparse.Namespace) -> int:
+    """Train the text-aligned tokenizer; see bench.train.taste."""
+    from bench.train.taste_command import train_taste
+
+    return train_taste(arguments)
