@@ -197,6 +197,8 @@ class MetricRow:
         (unscaled); None where the metric judges the original like any audio.
     bounds: smallest and largest possible unscaled value, for intervals and range checks.
     shown: False for sums that are stored but not tabled (insertions, deletions...).
+    repeatable: False for times and memory, which differ between runs and machines: such a row
+        keeps out of `scores.parquet`, so nothing ranks it.
     source: paper or reference implementation.
     """
 
@@ -209,6 +211,7 @@ class MetricRow:
     identity: float | None = None
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
     shown: bool = True
+    repeatable: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
 from typing import Literal
 
 from bench.errors import UserError
@@ -32,3 +34,20 @@ def workers() -> int:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:  # not on Linux
         return max(1, os.cpu_count() or 1)
+
+
+def processor(where: str) -> str:
+    """What computes there, as figures of time must tell: its system, model and number."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not on Linux
+        lines = []
+    told = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    made = f"{platform.system()} {platform.machine()}, {told[0] if told else name}"
+    made += f", {workers()} processors"
+    if where == "cuda":
+        import torch
+
+        made += f", {torch.cuda.get_device_name()}"
+    return made

@@ -106,7 +106,8 @@ class Result(Closed):
     failures: list[Failure]
     artifacts: dict[str, Artifact]
     timing: dict[str, float] = Field(
-        description="seconds; the only part that differs between two runs of the same thing"
+        description="seconds; with the rows that are not repeatable (MetricRow), the only part "
+        "that differs between two runs of the same thing"
     )
 
 

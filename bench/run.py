@@ -103,10 +103,12 @@ class Pass:
                 self.scheduler.run()
                 results = {t.name: self._track(t) for t in self.plan.token_tracks}
         others = [split.codec.seconds["encode"] for split in self.context.others()]
+        told = {f"{n}.{key}": value for n, r in results.items() for key, value in r.timing.items()}
         seconds = {
             "encode": self.codec.seconds["encode"] + sum(others),
             "decode": self.codec.seconds["decode"],
             **self.track_seconds,
+            **told,
             "judges": sum(j.seconds for j in self.judging.values()),
             "metrics": self.comparing.seconds,
             "work": time.perf_counter() - start,

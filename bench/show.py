@@ -17,10 +17,17 @@ DIGITS = {
     "bit/s": 0,
     "tokens/s": 1,
     "frames/s": 1,
+    "steps/s": 1,
+    "frames": 0,
     "ids": 1,
     "cents": 0,
     "dB": 1,
     "MOS": 2,
+    "ms/s": 2,
+    "ms": 1,
+    "ppm": 2,
+    "MB": 0,
+    "M": 2,
 }
 """Digits after the point that a unit deserves; three for any other."""
 

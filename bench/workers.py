@@ -8,19 +8,21 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context, resource_tracker
+from typing import TypeVar
 
 from bench import registry
 from bench.codec import reason_of
 from bench.contracts import Judged, Metric, Samples, Sums, Utterance
 from bench.errors import ItemFailure
 
+T = TypeVar("T")
 FAILURE = "failure"
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 Entry = dict[str, list[float] | str]  # row → [numerator, denominator], or FAILURE → reason
@@ -106,6 +108,16 @@ def _end_with_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def once(call: Callable[..., T], *arguments: object) -> T:
+    """`call(*arguments)` in a fresh process of its own (both picklable); what it raises passes,
+    BrokenProcessPool where the process died."""
+    pool = Workers(1)._start(1)
+    try:
+        return pool.submit(call, *arguments).result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Workers:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import bench
+from bench import device
 from bench.collect import collect
 from bench.errors import UserError
 from bench.options import NOT_IDENTITY
@@ -113,6 +114,7 @@ def environment(measured: Measured, where: str) -> dict[str, object]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "device": where,
+        "processor": device.processor(where),
         "judges": {n: j.judge.info.version for n, j in sorted(measured.judging.items())},
         "metrics": {m.info.name: m.info.version for m in measured.plan.metrics},
         "tracks": {t.name: t.version for t in measured.plan.token_tracks},
@@ -185,7 +187,7 @@ def write_run(measured: Measured, folder: Path, *, where: str, seed: int) -> Res
         artifacts={
             name: Artifact(file=file, sha256=sha256(folder / file)) for name, file in files.items()
         },
-        timing={name: round(value, 3) for name, value in measured.seconds.items()},
+        timing={name: round(value, 6) for name, value in measured.seconds.items()},
     )
     atomically(folder / "result.json", lambda p: _text(p, dump(result)))
     return result

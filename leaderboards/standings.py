@@ -140,7 +140,9 @@ def standings(
     tracks = list(dict.fromkeys(track for track, _ in board.rows))
     for key in sorted(board.rows, key=lambda k: (tracks.index(k[0]), order[axis_of(k)])):
         known = board.rows[key]
-        if known.row.shown and any(line.value(key) is not None for line in lines):
+        # Times and memory are of one machine: an order of entries by them would say nothing.
+        shown = known.row.shown and known.row.repeatable
+        if shown and any(line.value(key) is not None for line in lines):
             scored = any(key in parts[line.slug] for line in lines)
             columns[key] = Column(key, known.row, declared=not scored)
     for axis in AXES:

@@ -51,7 +51,9 @@ def compare_runs(
     gathered = {
         key: gather(key, row, runs, names, result.seed)
         for key, row in rows.items()
-        if key in scored and (known.axis_of(key) in wanted or key in (BITRATE, TOKEN_RATE))
+        if key in scored
+        and row.repeatable  # times and memory are of one machine
+        and (known.axis_of(key) in wanted or key in (BITRATE, TOKEN_RATE))
     }
     axes = [
         _axis(axis, gathered, rows, runs, profile)
@@ -127,7 +129,7 @@ def _axis(
             for key, row in rows.items()
             if known.axis_of(key) == axis.name and key not in gathered
             for stated in [_stated(key, row, runs)]
-            if stated.values
+            if stated.values and row.repeatable
         ],
     )
 

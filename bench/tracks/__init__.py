@@ -6,7 +6,12 @@ import importlib
 
 from bench.tracks.contract import Track
 
-MODULES = {"tokens": "bench.tracks.tokens", "probe": "bench.tracks.probe"}
+MODULES = {
+    "tokens": "bench.tracks.tokens",
+    "probe": "bench.tracks.probe",
+    "lm": "bench.tracks.lm",
+    "speed": "bench.tracks.speed",
+}
 """Track → the module that holds it as `TRACK`, in the order of the table."""
 
 

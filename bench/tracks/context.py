@@ -62,6 +62,7 @@ class EngineContext:
     ) -> None:
         self.tokenizer, self.info = plan.tokenizer, plan.tokenizer.info
         self.identity: Mapping[str, Any] = {**plan.identity, "revision": self.info.revision}
+        self.options: Mapping[str, Any] = plan.options
         self.cache, self.reporter = cache, reporter
         self.seed, self.threads = seed, threads
         self.batch_seconds = own.codec.batch_seconds
@@ -117,7 +118,12 @@ class EngineContext:
 
     # ---------------------------------------------------------------------------- changed audio
     def encode(
-        self, clips: Sequence[Samples], texts: Sequence[str | None], stage: str
+        self,
+        clips: Sequence[Samples],
+        texts: Sequence[str | None],
+        stage: str,
+        *,
+        alone: bool = False,
     ) -> list[Tokens | Exception]:
         if self._changed is None:
             key = key_of(kind="tokens of samples", **self.identity)
@@ -140,7 +146,8 @@ class EngineContext:
         order = list(todo.values())
         self.reporter.total(stage, sum(len(clips[i]) for i in order) / rate)
         limit = int(self.batch_seconds * rate)
-        for batch in batches([len(clips[i]) for i in order], self.info.batching, limit):
+        batching = "single" if alone else self.info.batching
+        for batch in batches([len(clips[i]) for i in order], batching, limit):
             part = [order[j] for j in batch]
             results = robustly(call, part, self.reporter.warn)
             made.update({keys[i]: result for i, result in results.items()})

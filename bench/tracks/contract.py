@@ -51,6 +51,7 @@ class TokenContext(Protocol):
     """The engine as a track sees it.
 
     identity: what the ids depend on, for keys of a track's own caches in the folder `cache`.
+    options: the tokenizer's resolved options, the place of its weights included.
     seed: of every random choice. threads: processors it may use. batch_seconds: seconds of audio
     in one call of the tokenizer.
     """
@@ -58,6 +59,7 @@ class TokenContext(Protocol):
     tokenizer: Tokenizer
     info: TokenizerInfo
     identity: Mapping[str, Any]
+    options: Mapping[str, Any]
     cache: Path
     reporter: Reporter
     seed: int
@@ -78,12 +80,18 @@ class TokenContext(Protocol):
         ...
 
     def encode(
-        self, clips: Sequence[Samples], texts: Sequence[str | None], stage: str
+        self,
+        clips: Sequence[Samples],
+        texts: Sequence[str | None],
+        stage: str,
+        *,
+        alone: bool = False,
     ) -> list[Tokens | Exception]:
         """Ids of changed audio (float32 [L] in [-1, 1] at `info.sample_rate`), in order.
 
         texts: the transcript of each, for tokenizers that take one. stage: name of the progress
-        bar. In batches as the tokenizer allows, checked, and kept on disk by the samples' sha256.
+        bar. In batches as the tokenizer allows (alone: one at a time), checked, and kept on disk
+        by the samples' sha256.
         """
         ...
 
@@ -111,7 +119,8 @@ class TrackResult:
     record; a row that is neither here nor in `rows` is not shown. rows: figures of a whole
     corpus, which no sums divide into; they can be computed again from `tokens.parquet`, the
     suite and the seed. notes: row → what a reader must know. details: tables and curves for
-    `details.json`, JSON-able, without NaN. failures: what could not be processed.
+    `details.json`, JSON-able, without NaN. failures: what could not be processed. timing: name →
+    seconds, for the result's `timing`: what differs from run to run has its place there.
     """
 
     records: list[ItemSums] = field(default_factory=list)
@@ -120,6 +129,7 @@ class TrackResult:
     notes: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    timing: dict[str, float] = field(default_factory=dict)
 
 
 class Track(Protocol):
