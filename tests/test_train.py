@@ -23,7 +23,7 @@ from bench.nn.soundstream import HOP, SoundStreamConfig
 from bench.nn.vocoder import UnitVocoder, VocoderConfig, load_vocoder
 from bench.train import corpus, loop
 from bench.train.adversary import Adversary
-from bench.train.gan import average
+from bench.train.gan import average, falling
 from bench.train.loop import Loop, cosine
 from bench.train.soundstream import Settings, Trainer
 from bench.train.units import UnitClip, UnitCrops, pitch
@@ -343,6 +343,12 @@ def test_one_discriminator_a_step_is_all_of_them_on_average() -> None:
     assert 70 < sum(d == [0] for d in drawn) < 130
     assert drawn == [adversary.draw(1, (0, step, 2)) for step in range(200)]
     assert sorted(adversary.draw(2, (0, 0, 2))) == [0, 1]
+
+
+def test_the_rate_falls_to_zero_at_the_end() -> None:
+    fade = falling(10, 4)
+    assert [fade(n) for n in (0, 6, 8, 9, 10, 11)] == [1, 1, 0.5, 0.25, 0, 0]
+    assert falling(10, 0)(10) == 1
 
 
 def test_the_average_moves_towards_the_new_weights() -> None:

@@ -95,6 +95,7 @@ def _soundstream(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument("--steps", type=int, default=18_000, help="steps in all (18000)")
     _against(made, mel=15.0)
+    _anneal(made)
 
 
 def _vocoder(made: argparse.ArgumentParser) -> None:
@@ -115,6 +116,7 @@ def _vocoder(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument("--steps", type=int, default=8000, help="steps in all (8000)")
     _against(made, mel=8.0)
+    _anneal(made)
 
 
 def _against(made: argparse.ArgumentParser, mel: float) -> None:
@@ -131,6 +133,16 @@ def _against(made: argparse.ArgumentParser, mel: float) -> None:
         choices=(1, 2, 3),
         default=1,
         help="how many of the three a step plays against, drawn by chance (1)",
+    )
+
+
+def _anneal(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--anneal",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let the learning rate fall to 0 over the last N of --steps (0)",
     )
 
 
@@ -176,13 +188,13 @@ def _taste(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument("--codebooks", type=int, default=4, help="codebooks (4)")
     made.add_argument("--entries", type=int, default=256, help="entries of a codebook (256)")
-    made.add_argument("--others", type=int, default=6, metavar="N",
-                      help="windows of any voice and tempo beside --batch (6)")  # fmt: skip
+    made.add_argument("--others", type=int, default=4, metavar="N",
+                      help="windows of any voice and tempo beside --batch (4)")  # fmt: skip
     for name, step, about in (
-        ("--warmup", 1500, "steps without quantizer"),
-        ("--dropout-from", 2500, "step at which quantizer dropout begins"),
-        ("--sound-from", 5000, "step at which tokens are fixed and sound is learned"),
-        ("--adversarial-from", 8000, "step at which the discriminators join"),
+        ("--warmup", 1000, "steps without quantizer"),
+        ("--dropout-from", 1800, "step at which quantizer dropout begins"),
+        ("--sound-from", 4000, "step at which tokens are fixed and sound is learned"),
+        ("--adversarial-from", 6000, "step at which the discriminators join"),
         ("--steps", 30_000, "steps in all"),
     ):
         made.add_argument(name, type=int, default=step, metavar="STEP", help=f"{about} ({step})")

@@ -69,6 +69,7 @@ def soundstream(arguments: argparse.Namespace) -> int:
     """Train the codec; see bench.train.soundstream."""
     from bench import checkpoint
     from bench.nn.soundstream import SoundStreamConfig
+    from bench.train.gan import falling
     from bench.train.soundstream import KIND, Settings, Trainer
 
     if not 0 < arguments.warmup < arguments.adversarial_from and not arguments.start:
@@ -100,6 +101,7 @@ def soundstream(arguments: argparse.Namespace) -> int:
             list(corpus.clips(held)), CODEC_SECONDS, CODEC_CROPS, settings.seed, augment=False
         ),
         resolve(arguments.device),
+        falling(arguments.steps, arguments.anneal),
     )
     if begin:
         trainer.start_from(begin)
@@ -138,6 +140,7 @@ def vocoder(arguments: argparse.Namespace) -> int:
     from bench.kmeans import load_kmeans
     from bench.nn.vocoder import KIND, VocoderConfig
     from bench.ssl_encoders import load_encoder
+    from bench.train.gan import falling
     from bench.train.units import UnitCrops, prepare
     from bench.train.vocoder import Settings, Trainer
 
@@ -164,7 +167,8 @@ def vocoder(arguments: argparse.Namespace) -> int:
                         adversarial_from=arguments.adversarial_from, mel=arguments.mel,
                         discriminators=arguments.discriminators,
                         start=begin.revision if begin else "")  # fmt: skip
-    trainer = Trainer(settings, prepared(heard), prepared(held), device)
+    trainer = Trainer(settings, prepared(heard), prepared(held), device,
+                      falling(arguments.steps, arguments.anneal))  # fmt: skip
     if begin:
         trainer.start_from(begin)
     return drive(arguments, trainer, settings.to_dict(), VOCODER_CARD, heard)

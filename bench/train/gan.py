@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 CLIP = 1.0
+Fade = Callable[[int], float]
+"""Step → factor of the learning rate."""
+
+
+def constant(step: int) -> float:
+    """The learning rate as it is."""
+    return 1.0
+
+
+def falling(steps: int, last: int) -> Fade:
+    """1, and over the last `last` of `steps` steps linearly down to 0."""
+    return lambda step: min(1.0, max(0.0, (steps - step) / last)) if last else 1.0
 
 
 def optimizer(

@@ -22,7 +22,7 @@ from bench.nn.soundstream import SoundStream, SoundStreamConfig
 from bench.nn.spectra import MelDistance
 from bench.train.adversary import Adversary
 from bench.train.corpus import Crops
-from bench.train.gan import average, descend, optimizer
+from bench.train.gan import Fade, average, constant, descend, optimizer
 from bench.train.loop import cosine
 
 KIND = "soundstream"
@@ -64,11 +64,15 @@ class Settings:
 
 
 class Trainer:
-    """One run; `step(n)` trains once and returns its losses."""
+    """One run; `step(n)` trains once and returns its losses.
+
+    fade: factor of the learning rate against discriminators.
+    """
 
     def __init__(self, settings: Settings, train: Crops, short: Crops, validation: Crops,
-                 device: str) -> None:  # fmt: skip
+                 device: str, fade: Fade = constant) -> None:  # fmt: skip
         self.settings, self.train, self.short, self.device = settings, train, short, device
+        self.fade = fade
         torch.manual_seed(settings.seed)
         self.model = SoundStream(settings.model).to(device)
         self.average = SoundStream(settings.model).to(device)
@@ -112,7 +116,8 @@ class Trainer:
 
     def _compete(self, number: int) -> dict[str, float]:
         s = self.settings
-        self._set_rate(s.adversarial_rate * min(1.0, (number - s.adversarial_from + 1) / 200))
+        warm = min(1.0, (number - s.adversarial_from + 1) / 200)
+        self._set_rate(s.adversarial_rate * warm * self.fade(number))
         audio = torch.from_numpy(self.short.at(number)).to(self.device)
         made, mel, commitment = self._coded(audio, number)
         chosen = self.adversary.draw(s.discriminators, (s.seed, number, 2))

@@ -19,7 +19,7 @@ from bench.errors import UserError
 from bench.nn.spectra import MelDistance
 from bench.nn.vocoder import KIND, UnitVocoder, VocoderConfig
 from bench.train.adversary import Adversary
-from bench.train.gan import average, descend, optimizer
+from bench.train.gan import Fade, average, constant, descend, optimizer
 from bench.train.loop import cosine
 from bench.train.soundstream import MEL_SCALES
 from bench.train.units import UnitBatch, UnitCrops
@@ -52,10 +52,14 @@ class Settings:
 
 
 class Trainer:
-    """One run; `step(n)` trains once and returns its losses."""
+    """One run; `step(n)` trains once and returns its losses.
 
-    def __init__(self, settings: Settings, train: UnitCrops, held: UnitCrops, device: str) -> None:
-        self.settings, self.train, self.device = settings, train, device
+    fade: factor of the learning rate against discriminators.
+    """
+
+    def __init__(self, settings: Settings, train: UnitCrops, held: UnitCrops, device: str,
+                 fade: Fade = constant) -> None:  # fmt: skip
+        self.settings, self.train, self.device, self.fade = settings, train, device, fade
         torch.manual_seed(settings.seed)
         self.model = UnitVocoder(settings.model).to(device)
         self.average = UnitVocoder(settings.model).to(device)
@@ -92,8 +96,8 @@ class Trainer:
             self.average.load_state_dict(self.model.state_dict())
         competes = number >= s.adversarial_from
         for group in self.makers.param_groups:
-            group["lr"] = s.adversarial_rate if competes else s.rate * cosine(
-                number, s.adversarial_from, floor=0.1)  # fmt: skip
+            group["lr"] = (s.adversarial_rate * self.fade(number) if competes else
+                           s.rate * cosine(number, s.adversarial_from, floor=0.1))  # fmt: skip
         audio = torch.from_numpy(batch.audio).to(self.device)
         hidden, prosody = self._conditions(batch)
         made = self.model.sound(hidden, prosody)
