@@ -88,8 +88,8 @@ def load_judge(plan: Plan, name: str, device: str) -> None:
     """Put judge `name` into the plan, or the reason why it is absent."""
     try:
         plan.judges[name] = registry.plugin("judges", name).load(device=device, threads=1)
-    except WeightsUnavailable as lack:
-        plan.absent[name] = f"weights not available; get them with: {lack.command}"
+    except WeightsUnavailable:  # the command names folders of this machine: not for the result
+        plan.absent[name] = f"no weights of judge '{name}'; `bench doctor` tells how to get them"
     except ImportError as lack:
         plan.absent[name] = f"judge '{name}' cannot be loaded: {lack}; run `bench doctor`"
 
