@@ -56,6 +56,12 @@ def _difference(row: Row) -> str:
     return f"{figure(row.difference, row.unit)} ({span(row.difference_ci95, row.unit)})"
 
 
+def _beside(result: Result) -> dict[str, Row]:
+    """Rows without which those of the track lm say nothing, where the run has them."""
+    found = result.tracks.get("resynthesis", {})
+    return {f"  {n}": found[n] for n in ("wer", "speaker_similarity") if n in found}
+
+
 def show(result: Result, console: Console, folder: str) -> None:
     """Print the table, then the failures by stage and where the files lie."""
     t, s = result.tokenizer, result.suite
@@ -79,7 +85,8 @@ def show(result: Result, console: Console, folder: str) -> None:
     for track, rows in result.tracks.items():
         table.add_section()
         table.add_row(f"[bold]{track}[/bold]")
-        for name, row in rows.items():
+        beside = _beside(result) if track == "lm" else {}
+        for name, row in [*beside.items(), *rows.items()]:
             arrow = "↑" if row.higher_is_better else "↓"
             missed = f" ({row.failures}!)" if row.failures and row.value is not None else ""
             table.add_row(
@@ -91,7 +98,7 @@ def show(result: Result, console: Console, folder: str) -> None:
                 f"{row.n}{'*' if row.clusters == 'utterance' and row.n else ''}{missed}",
             )
             clustered[row.clusters] += row.n > 0
-            if row.note:
+            if row.note and name not in beside:
                 notes.setdefault(row.note, []).append(name)
     console.print(table, crop=False)
     if clustered["utterance"]:

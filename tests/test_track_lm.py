@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,16 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from bench.contracts import Ids, Stream, TokenizerInfo, Tokens, Utterance
+from bench.errors import UserError
 from bench.layouts import Layout
 from bench.lm.network import Shape
 from bench.lm.small import Recipe, SmallLM
+from bench.results import Result, Row, SuiteResult, TokenizerResult
+from bench.show import show
+from bench.suites.load import load_suite
 from bench.suites.spans import Span
 from bench.tracks import lm_rows as rows
 from bench.tracks.contract import OWN, TRAIN, TokenItem, TrackResult
 from bench.tracks.lm import TRACK
 from bench.tracks.lm_bits import Speech, _Work
+from tests.conftest import speech, write_suite
 
 SHAPE = Shape(width=32, layers=2, heads=2, depth_layers=1, context=64)
 TINY = Recipe(shape=SHAPE, positions=4_000, batch=512, rate=1e-2)
@@ -81,7 +88,7 @@ BOOKS = (Stream("q1", 16, 25.0), Stream("q2", 8, 25.0))
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The transformer in a size for tests; everything else is the track's own."""
 
-    def small(work: _Work, layout: Layout) -> SmallLM:
+    def small(work: _Work, layout: Layout, share: float) -> SmallLM:
         return SmallLM(layout, replace(TINY, seed=work.context.seed))
 
     monkeypatch.setattr(_Work, "small", small)
@@ -91,7 +98,12 @@ def run(context: Context) -> TrackResult:
     result = TRACK.run(context)  # type: ignore[arg-type]
     json.dumps(result.details, allow_nan=False)
     shown = {r.row for r in result.records} | set(result.rows)
-    assert shown == {row.name for row in rows.ROWS if context.wanted(row.name)}
+    suite = any(item.pair for item in context.items())
+    assert shown == {
+        row.name
+        for row in rows.ROWS
+        if context.wanted(row.name) and (suite or row is not rows.SUITE_PAIRS)
+    }
     for row, count in result.expected.items():
         assert sum(r.row == row for r in result.records) == count
     return result
@@ -215,6 +227,80 @@ def test_one_frame_and_one_id() -> None:
     assert value(result, "lm_small_flatten") == pytest.approx(0, abs=1e-6)
 
 
+def test_one_stream_is_one_sequence_in_every_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[str] = []
+    small = _Work.small
+
+    def counted(work: _Work, layout: Layout, share: float) -> Any:
+        trained.append(layout.name)
+        return small(work, layout, share)
+
+    monkeypatch.setattr(_Work, "small", counted)
+    result = run(Context((Stream("u", 16, 25.0),), lambda rng: two_books(rng)[:1]))
+    assert trained == ["flatten", "flatten"]  # two sizes of data
+    for kind in (rows.NGRAM, rows.SMALL):
+        found = {value(result, row.name) for row in kind.values()}
+        assert len(found) == 1
+    assert value(result, "lm_steps_delay") == value(result, "lm_steps_flatten") == 25
+
+
+def test_streams_of_one_rate_and_unlike_lengths_are_told() -> None:
+    def uneven(rng: np.random.Generator) -> tuple[Ids, ...]:
+        first, second = two_books(rng)
+        return first, second[:-1]
+
+    result = run(Context(BOOKS, uneven))
+    for row in (*rows.NGRAM.values(), *rows.SMALL.values()):
+        assert "one length" in str(result.rows[row.name].note)
+    assert "differ in length" in str(result.rows["lm_pairs_order"].note)
+    assert "one length" in result.details["hybrids"]["fixed-chunks"]["lacks"]
+    assert value(result, "lm_steps_flatten") == 49.5
+
+
+def test_pairs_of_the_suite_are_judged_and_nothing_else_counts_their_bad_ones() -> None:
+    asked = {"lm_pairs_suite", "lm_unigram", "lm_steps_flatten"}
+    context = Context(BOOKS, two_books, asked=asked)
+    noise = np.random.default_rng(5)
+    plain = context.made[OWN]
+    made = []
+    for n, item in enumerate(plain[:12]):
+        spoiled = Tokens((noise.integers(0, 16, 50), noise.integers(0, 8, 50)))
+        bad = replace(item.utterance, id=f"bad{n}")
+        made += [
+            replace(item, pair=f"p{n}", good=True),
+            replace(item, utterance=bad, read=lambda t=spoiled: t, pair=f"p{n}", good=False),
+        ]
+    context.made[OWN] = [*made[:-1], *plain[12:]]  # the last bad one could not be encoded
+    result = run(context)
+    assert value(result, "lm_pairs_suite") > 0.9
+    assert result.expected["lm_pairs_suite"] == 11
+    assert result.expected["lm_unigram"] == result.expected["lm_steps_flatten"] == 24
+    assert {r.utterance.id for r in result.records if r.row == "lm_pairs_suite"} == {
+        item.utterance.id for item in plain[:11]
+    }
+    context.made[TRAIN] = []
+    assert "no split 'train'" in str(run(context).rows["lm_pairs_suite"].note)
+
+
+def test_a_manifest_s_pairs_are_read_and_checked(tmp_path: Path) -> None:
+    path = write_suite(tmp_path / "suite", speech(2))
+    manifest = path.parent / "manifest.csv"
+    first, *lines = manifest.read_text().splitlines()
+    before = load_suite(str(path)).digest
+
+    def written(*ends: str) -> Any:
+        rows_ = [f"{first},pair,good", *(f"{a},{b}" for a, b in zip(lines, ends, strict=True))]
+        manifest.write_text("\n".join(rows_) + "\n")
+        return load_suite(str(path))
+
+    assert written(",", ",").digest == before
+    suite = written("x,false", "x,true")
+    assert [(i.pair, i.good) for i in suite.items] == [("x", False), ("x", True)]
+    assert suite.digest != before
+    with pytest.raises(UserError, match="pair 'x' has 1 good and 0 bad utterances"):
+        written("x,true", ",")
+
+
 def test_the_first_ids_of_a_long_test_are_enough_in_an_order_that_does_not_change() -> None:
     items = Context(BOOKS, two_books).items()
     few = Speech.of(items, 500)
@@ -228,6 +314,44 @@ def test_a_run_twice_is_the_same() -> None:
     one, two = (run(Context(BOOKS, two_books, asked=asked)) for _ in range(2))
     assert one.records == two.records
     assert one.details == two.details
+
+
+def test_it_is_shown_beside_the_words_and_the_voice_of_the_resynthesis() -> None:
+    def figure(value: float, unit: str) -> Row:
+        return Row(
+            value=value, ci95=None, n=9, unit=unit, higher_is_better=False, reference=None,
+            difference=None, difference_ci95=None, clusters="speaker", n_clusters=9, failures=0,
+            note=rows.ALONE if unit == "bit/s" else None,
+        )  # fmt: skip
+
+    made = result_of({"lm": {"lm_small_delay": figure(1234.0, "bit/s")}})
+    alone = printed(made)
+    assert "predicts nothing alone" in alone
+    assert "  wer" not in alone
+    made.tracks = {"resynthesis": {"wer": figure(7.5, "%"), "stoi": figure(0.9, "")}, **made.tracks}
+    lines = printed(made).splitlines()
+    (at,) = (n for n, line in enumerate(lines) if line.strip() == "lm")
+    assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["wer", "lm_small_delay"]
+    assert "7.5" in lines[at + 1]
+
+
+def result_of(tracks: dict[str, dict[str, Row]]) -> Result:
+    return Result(
+        tokenizer=TokenizerResult(
+            name="t", variant="t", options={}, family="codec", sample_rate=16_000, streams=[],
+            nested=False, causal=False, side_info_bits=0.0, parameters=0, weights="", licence="",
+            source="", training_data="", delay_samples=None,
+        ),
+        suite=SuiteResult(name="s", version="1", digest="0", utterances=9, seconds=60.0),
+        environment={}, seed=0, tracks=tracks, failures=[], artifacts={},
+        timing=dict.fromkeys(("work", "encode", "decode", "judges", "metrics"), 1.0),
+    )  # fmt: skip
+
+
+def printed(result: Result) -> str:
+    console = Console(width=100, record=True, file=io.StringIO())
+    show(result, console, "here")
+    return console.export_text()
 
 
 def test_no_utterance_with_tokens() -> None:

@@ -132,7 +132,7 @@ def preferred(good: Floats, bad: Floats) -> Floats:
 
 def judged(predictor: Predictor, good: Sequence[Item], bad: Sequence[Item]) -> Floats:
     """`preferred` for each pair [P], by bits an id (items may differ in length)."""
-    return preferred(_bits_an_id(predictor, good), _bits_an_id(predictor, bad))
+    return preferred(bits_an_id(predictor, good), bits_an_id(predictor, bad))
 
 
 def share(preferences: Floats, speakers: Sequence[str]) -> Interval:
@@ -140,7 +140,8 @@ def share(preferences: Floats, speakers: Sequence[str]) -> Interval:
     return interval(preferences, np.ones(len(preferences)), speakers)
 
 
-def _bits_an_id(predictor: Predictor, items: Sequence[Item]) -> Floats:
+def bits_an_id(predictor: Predictor, items: Sequence[Item]) -> Floats:
+    """Bits of all streams over the number of ids [items]; 0 for an item without ids."""
     counts = np.array([sum(len(ids) for ids in item) for item in items], dtype=np.float64)
     made: Floats = predictor.bits(items).sum(axis=1) / np.maximum(counts, 1)
     return made

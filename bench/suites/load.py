@@ -36,7 +36,8 @@ class NoSuchSplit(UserError):  # noqa: N818 - a state of the suite, like its par
 class Item:
     """One utterance of a suite with where its audio lies: a file, or bytes inside a data set.
 
-    phones, words: the manifest's alignments, None where it has none.
+    phones, words: the manifest's alignments, None where it has none. pair, good: its likelihood
+    test, and whether it is the good one of it; None where it is in none.
     """
 
     utterance: Utterance
@@ -45,6 +46,8 @@ class Item:
     data: bytes | None = None
     phones: tuple[Span, ...] | None = None
     words: tuple[Span, ...] | None = None
+    pair: str | None = None
+    good: bool | None = None
 
     def read_bytes(self) -> bytes:
         """The audio file's bytes; ItemFailure where there is no such file."""
@@ -90,7 +93,8 @@ def load_suite(name: str, *, limit: int | None = None, split: str | None = None)
     wanted = split or spec.split
     rows = _manifest_rows(path, spec) if spec.manifest else hub.rows(path, spec.corpora)
     rows = [row for row in rows if (as_text(row.get("split")) or spec.split) == wanted]
-    items = [_item(path, spec, row) for row in rows]
+    pairs = _pairs(path, rows)
+    items = [_item(path, spec, row, pairs) for row in rows]
     _check_unique(path, items)
     if not items:
         raise NoSuchSplit(f"{path}: no utterance has split '{wanted}'")
@@ -181,7 +185,23 @@ def _read_csv(manifest: str, **options: Any) -> Any:
     return Dataset.from_pandas(cells, preserve_index=False)
 
 
-def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
+def _pairs(path: Path, rows: list[dict[str, Any]]) -> dict[str, tuple[str, bool]]:
+    """Utterance → its pair, and whether it is the good one."""
+    if not any(as_text(row.get("pair")) for row in rows):
+        return {}
+    from bench.lm.pairs import listed
+
+    try:
+        found = listed(rows)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    good = {name: (pair, True) for pair, name, _ in found}
+    return good | {name: (pair, False) for pair, _, name in found}
+
+
+def _item(
+    path: Path, spec: SuiteFile, row: dict[str, Any], pairs: dict[str, tuple[str, bool]]
+) -> Item:
     name = as_text(row.get("utterance"))
     if not name:
         raise UserError(f"{path}: a row of the manifest has no utterance id")
@@ -228,6 +248,7 @@ def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
             f"tasks are {', '.join(TASKS)}"
         )
     where = f"{path}: utterance '{name}'"
+    pair, good = pairs.get(name, (None, None))
     return Item(
         utterance,
         frozenset(tasks),
@@ -235,6 +256,8 @@ def _item(path: Path, spec: SuiteFile, row: dict[str, Any]) -> Item:
         row.get("data"),
         phones=spans(row.get("phones"), "phone", where),
         words=spans(row.get("words"), "word", where),
+        pair=pair,
+        good=good,
     )
 
 
@@ -270,7 +293,7 @@ def _check_unique(path: Path, items: list[Item]) -> None:
 
 
 def _digest(items: list[Item]) -> str:
-    """sha256 over id, sha256 of the audio file, text, affect and tasks of every utterance."""
+    """sha256 over id, sha256 of the audio file, text, affect, tasks and pair of every utterance."""
     lines = []
     for item in items:
         try:
@@ -280,7 +303,8 @@ def _digest(items: list[Item]) -> str:
         u = item.utterance
         lines.append(
             json.dumps(
-                [u.id, content, u.speaker, u.language, u.text, u.affect, sorted(item.tasks)],
+                [u.id, content, u.speaker, u.language, u.text, u.affect, sorted(item.tasks)]
+                + ([item.pair, item.good] if item.pair is not None else []),
                 ensure_ascii=False,
             )
         )

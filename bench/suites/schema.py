@@ -22,12 +22,16 @@ OPTIONAL = (
     "affect",
     "phones",
     "words",
+    "pair",
+    "good",
     "licence",
     "tasks",
 )
 
 
-Column = Literal["audio", "utterance", "speaker", "seconds", "text", "affect", "tasks"]
+Column = Literal[
+    "audio", "utterance", "speaker", "seconds", "text", "affect", "pair", "good", "tasks"
+]
 
 
 class Hub(BaseModel):

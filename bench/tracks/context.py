@@ -51,6 +51,8 @@ class Split:
             words=item.words,
             read=lambda: self.codec.ids(index),
             hear=lambda rate: self.originals.at(index, rate),
+            pair=item.pair,
+            good=item.good,
         )
 
 

@@ -26,7 +26,8 @@ class TokenItem:
     """One utterance that has tokens; ids and samples are read when asked for.
 
     split: `OWN`, `TRAIN` or `VALIDATION`. seconds: its length. phones, words: the manifest's
-    alignment, None where there is none.
+    alignment, None where there is none. pair, good: the manifest's likelihood test that it is
+    in, and whether it is the good one of it.
     """
 
     utterance: Utterance
@@ -36,6 +37,8 @@ class TokenItem:
     words: tuple[Span, ...] | None
     read: Callable[[], Tokens] = field(repr=False)
     hear: Callable[[int], Samples] = field(repr=False)
+    pair: str | None = None
+    good: bool | None = None
 
     @property
     def tokens(self) -> Tokens:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bench.contracts import MetricRow, Sums
+from bench.errors import UserError
 from bench.layouts import Flatten, Layout, suited
 from bench.lm.laid import Item, LaidNGram, Predictor, uniform
 from bench.lm.ngram import Floats
@@ -20,10 +21,10 @@ from bench.tracks.contract import TRAIN, ItemSums, TokenContext, TokenItem, Trac
 from bench.tracks.rows import absent
 
 ORDER = 4
-MOST_TRAIN, MOST_TEST = 2_000_000, 400_000  # ids; utterances in the order of their ids' sha256
 SHARES = (0.5, 1.0)  # of the training speech
-Maker = Callable[[Layout], Any]
-"""Layout → an untrained model with `fit(items)` that returns a `Predictor`."""
+Maker = Callable[[Layout, float], Any]
+"""Layout and share of the training speech → an untrained model with `fit(items)` that returns a
+`Predictor`."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,18 @@ def predictability(
     context: TokenContext, items: Sequence[TokenItem], result: TrackResult
 ) -> Predictor | None:
     """All wanted rows of bits a second; the small transformer over flatten, if pairs want it."""
-    wanted = [r for r in rows.ROWS if r not in rows.STEPS.values() and context.wanted(r.name)]
+    suite = any(item.pair for item in items)
+    wanted = [
+        row
+        for row in rows.ROWS
+        if row not in rows.STEPS.values()
+        and context.wanted(row.name)
+        and (suite or row is not rows.SUITE_PAIRS)
+    ]
     if not wanted:
         return None
-    train = Speech.of(context.items(TRAIN), MOST_TRAIN)
-    test = Speech.of(items, MOST_TEST)
+    train = Speech.of(context.items(TRAIN), rows.MOST_TRAIN)
+    test = Speech.of(items, rows.MOST_TEST)
     lack = None
     if not train.items:
         lack = "the suite has no split 'train' to train on"
@@ -74,23 +82,28 @@ def predictability(
     layouts = suited(context.info.streams)
     if context.wanted(rows.UNIGRAM.name):
         flat = layouts[Flatten.name]
-        work.row(rows.UNIGRAM, flat, lambda layout: LaidNGram(layout, 1))
+        work.row(rows.UNIGRAM, flat, lambda layout, _: LaidNGram(layout, 1), "unigram")
     for end, kind in rows.PREDICTED.items():
         if context.wanted(rows.NGRAM[end].name):
-            work.row(rows.NGRAM[end], layouts[kind.name], lambda layout: LaidNGram(layout, ORDER))
+            layout = layouts[kind.name]
+            work.row(rows.NGRAM[end], layout, lambda layout, _: LaidNGram(layout, ORDER), "n-gram")
     judge: Predictor | None = None
-    paired = [row for row in rows.PAIRS.values() if context.wanted(row.name)]
-    if isinstance(layouts[Flatten.name], str):
-        result.rows |= {row.name: absent(row, str(layouts[Flatten.name])) for row in paired}
+    paired = [row for row in (*rows.PAIRS.values(), rows.SUITE_PAIRS) if row in wanted]
     with _threads(context.threads):
         for end, kind in rows.PREDICTED.items():
             layout = layouts[kind.name]
             for_pairs = bool(paired) and end == "flatten"
             if context.wanted(rows.SMALL[end].name):
-                made = work.row(rows.SMALL[end], layout, work.small)
+                made = work.row(rows.SMALL[end], layout, work.small, "small")
                 judge = made if for_pairs else judge
             elif for_pairs and isinstance(layout, Layout):
-                judge = work.small(layout).fit(work.sizes[-1])
+                with suppress(UserError):  # which the row of the same layout tells
+                    judge = work.small(layout, SHARES[-1]).fit(work.sizes[-1])
+    if judge is None:
+        lack = str(layouts[Flatten.name])
+        if isinstance(layouts[Flatten.name], Layout):
+            lack = "the ids cannot be laid flat: streams of one rate differ in length"
+        result.rows |= {row.name: absent(row, lack) for row in paired}
     whole = uniform(context.info.streams, test.ids).sum() / test.seconds.sum()
     result.details["lm"] = {
         "uniform": float(whole),
@@ -110,28 +123,46 @@ class _Work:
     ) -> None:
         self.context, self.train, self.test, self.result = context, train, test, result
         self.told: dict[str, Any] = {}
+        self._fitted: dict[tuple[str, str], tuple[Any, list[Floats]]] = {}
         chosen = [subset(train.seconds, share, context.seed) for share in SHARES]
         self.sizes = [[train.ids[i] for i in part] for part in chosen]
         self.train_seconds = [float(train.seconds[part].sum()) for part in chosen]
 
-    def small(self, layout: Layout) -> Any:
-        """An untrained small transformer."""
+    def small(self, layout: Layout, share: float) -> Any:
+        """An untrained small transformer, which goes over each second of speech as often for any
+        share of it."""
         from bench.lm.small import Recipe, SmallLM
 
         device = str(self.context.identity.get("device", "cpu"))
-        return SmallLM(layout, Recipe(seed=self.context.seed), device)
+        whole = Recipe(seed=self.context.seed)
+        return SmallLM(layout, replace(whole, positions=int(whole.positions * share)), device)
 
-    def row(self, row: MetricRow, layout: Layout | str, make: Maker) -> Predictor | None:
+    def fitted(self, layout: Layout, make: Maker, kind: str) -> tuple[Any, list[Floats]]:
+        """The model of all the training speech, and the test's bits for each share.
+
+        Of one stream all layouts are one sequence, so one model serves them all.
+        """
+        key = (kind, "" if len(layout.streams) == 1 else layout.name)
+        if key not in self._fitted:
+            found: list[Floats] = []
+            for share, items in zip(SHARES, self.sizes, strict=True):
+                model = make(layout, share).fit(items)
+                found.append(model.bits(self.test.ids))
+            self._fitted[key] = model, found
+        return self._fitted[key]
+
+    def row(self, row: MetricRow, layout: Layout | str, make: Maker, kind: str) -> Predictor | None:
         """One row, and its details; the model of all the training speech."""
         if isinstance(layout, str):
             self.result.rows[row.name] = absent(row, layout)
             return None
         side = self.context.info.side_info_bits
         seconds = self.test.seconds
-        found: list[Floats] = []
-        for items in self.sizes:
-            model = make(layout).fit(items)
-            found.append(model.bits(self.test.ids))
+        try:
+            model, found = self.fitted(layout, make, kind)
+        except UserError as error:  # streams whose lengths the layout cannot hold
+            self.result.rows[row.name] = absent(row, str(error))
+            return None
         totals = [float((b.sum() + side * len(b)) / seconds.sum()) for b in found]
         self.result.expected[row.name] = len(self.test.items)
         for item, bits in zip(self.test.items, found[-1], strict=True):
@@ -150,7 +181,8 @@ class _Work:
             "history": getattr(model, "history", None),
         }
         self.result.notes[row.name] = self._note()
-        return model
+        made: Predictor = model
+        return made
 
     def _note(self) -> str:
         if self.test.left_out:

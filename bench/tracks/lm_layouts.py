@@ -66,7 +66,10 @@ def hybrids(streams: Sequence[Stream], items: Sequence[TokenItem]) -> dict[str, 
     aligned = [item for item in items if item.words]
     own = [s.name for s in streams].index(TEXT) if TEXT in [s.name for s in streams] else None
     told: dict[str, Any] = {}
-    spoken = [] if own is not None else _spoken(streams, aligned)
+    try:
+        spoken = [] if own is not None else _spoken(streams, aligned)
+    except UserError as error:  # streams whose lengths no layout can hold
+        return {kind.name: {"lacks": str(error)} for kind in HYBRIDS}
     for kind in HYBRIDS:
         chosen = spoken
         if kind is OneToOne:

@@ -14,6 +14,9 @@ PREDICTED: dict[str, type[Layout]] = {
 }
 """Layouts that are predicted, by the end of their rows' names."""
 
+MOST_TRAIN, MOST_TEST, MOST_PAIRS = 2_000_000, 160_000, 80_000
+"""Ids that are enough, utterances in the order of their ids' sha256."""
+
 _CHEN = "Chen & Goodman 1998, interpolated modified Kneser-Ney"
 _SMALL = "a transformer of fixed size and budget, see bench.lm.small"
 _PAIR = "in the manner of sWUGGY (arXiv:2011.11588) and SALMon (arXiv:2409.07437)"
@@ -52,12 +55,14 @@ PAIRS = {
     "middle": _pair("lm_pairs_speaker", "than with another speaker's middle"),
     "words": _pair("lm_pairs_words", "than with two words swapped"),
 }
+SUITE_PAIRS = _pair("lm_pairs_suite", "the good one of the suite's own pairs likelier")
 ROWS = (
     *STEPS.values(),
     UNIGRAM,
     *NGRAM.values(),
     *SMALL.values(),
     *PAIRS.values(),
+    SUITE_PAIRS,
 )
 ALONE = (
     "predicts nothing alone: throwing information away lowers it; read it beside the WER and the "
