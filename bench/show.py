@@ -105,6 +105,11 @@ def show(result: Result, console: Console, folder: str) -> None:
         console.print(
             "* too few speakers for an interval over speakers: it holds for these speakers only"
         )
+    if "lm" in result.tracks:
+        from bench.tracks.lm_shown import tables
+
+        for layouts in tables(folder):
+            console.print(layouts, crop=False)
     for note, names in notes.items():
         console.print(f"{', '.join(names)}: {note}", soft_wrap=True, markup=False)
     if result.failures:

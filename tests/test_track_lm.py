@@ -316,7 +316,7 @@ def test_a_run_twice_is_the_same() -> None:
     assert one.details == two.details
 
 
-def test_it_is_shown_beside_the_words_and_the_voice_of_the_resynthesis() -> None:
+def test_it_is_shown_beside_the_words_and_the_voice_of_the_resynthesis(tmp_path: Path) -> None:
     def figure(value: float, unit: str) -> Row:
         return Row(
             value=value, ci95=None, n=9, unit=unit, higher_is_better=False, reference=None,
@@ -329,7 +329,14 @@ def test_it_is_shown_beside_the_words_and_the_voice_of_the_resynthesis() -> None
     assert "predicts nothing alone" in alone
     assert "  wer" not in alone
     made.tracks = {"resynthesis": {"wer": figure(7.5, "%"), "stoi": figure(0.9, "")}, **made.tracks}
-    lines = printed(made).splitlines()
+    made_layouts = TRACK.run(Context(BOOKS, two_books, asked={"lm_steps_flatten"}))  # type: ignore[arg-type]
+    (tmp_path / "details.json").write_text(json.dumps({"lm": made_layouts.details}))
+    lines = printed(made, tmp_path).splitlines()
+    told = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
+    assert told["flatten"] == ["50.0", "–", "15,000", "1", "32k"]
+    assert told["temporal+depth"] == ["25.0", "50.0", "7,500", "1", "8k", "32k"]
+    assert told["text-then-speech"][1] == "0%"
+    assert "text-aligned" not in told
     (at,) = (n for n, line in enumerate(lines) if line.strip() == "lm")
     assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["wer", "lm_small_delay"]
     assert "7.5" in lines[at + 1]
@@ -348,9 +355,9 @@ def result_of(tracks: dict[str, dict[str, Row]]) -> Result:
     )  # fmt: skip
 
 
-def printed(result: Result) -> str:
+def printed(result: Result, folder: Path = Path("none")) -> str:
     console = Console(width=100, record=True, file=io.StringIO())
-    show(result, console, "here")
+    show(result, console, str(folder))
     return console.export_text()
 
 
