@@ -15,27 +15,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.checkpoint import Checkpoint
+from bench.contracts import Ids
+from bench.errors import UserError
 from bench.nn.causal import ConvNeXt
 from bench.nn.rvq import ResidualQuantizer
-from bench.nn.soundstream import HOP as SOUND_HOP
-from bench.nn.spectra import RATE
-from bench.nn.taste_listen import HOP, MELS, VALUES, PhoneReader
+from bench.nn.taste_listen import MELS, VALUES, Heard, PhoneReader
 from bench.nn.taste_text import SYMBOLS, Script
-from bench.nn.vocoder import UnitVocoder, VocoderConfig
+from bench.nn.taste_times import LENGTHS, PLACES, fine_frames, lay_out, lengths_of, spread
+from bench.nn.vocoder import PROSODY, UnitVocoder, VocoderConfig
 from bench.ssl_encoders import MoonshineEncoder
 
 KIND = "taste"
-LENGTHS = 3
-"""Of a word, natural logs of 1 + frames: the word, the slot after it, the slot before the first."""
-PLACES = 4
-"""Of a frame: how far into its symbol and its word, log lengths of both."""
-LONGEST = 250
-"""Frames that a predicted word or pause is limited to."""
 PITCH_LIMIT = 1.2
 """Octaves from the voice's mean that predicted pitch is limited to."""
 
@@ -52,9 +47,9 @@ class TasteConfig:
     books: int = 4
     entries: int = 256
     dimension: int = 32
-    width: int = 256
-    text_depth: int = 4
-    frame_depth: int = 6
+    width: int = 192
+    text_depth: int = 3
+    frame_depth: int = 4
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,7 +60,9 @@ class Blocks(nn.Module):
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ConvNeXt(width, causal=False) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            ConvNeXt(width, expansion=2, causal=False) for _ in range(depth)
+        )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         for block in self.blocks:
@@ -87,7 +84,7 @@ class Aggregator(nn.Module):
     frames cannot tell, are added to what it gives.
     """
 
-    def __init__(self, config: TasteConfig, width: int = 192, heads: int = 4) -> None:
+    def __init__(self, config: TasteConfig, width: int = 128, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
         self.embed = nn.Embedding(len(SYMBOLS), width)
@@ -162,7 +159,8 @@ class Taste(nn.Module):
             nn.Linear(config.dimension, width), nn.GELU(), nn.Linear(width, width)
         )
         self.shares = nn.Parameter(torch.zeros(2))
-        self.joint = Blocks(width, 2)
+        self.dropout = nn.Dropout(0.1)
+        self.joint = Blocks(width, 1)
         self.lengths = nn.Sequential(
             nn.Linear(width + config.dimension, width), nn.GELU(), nn.Linear(width, LENGTHS)
         )
@@ -172,6 +170,7 @@ class Taste(nn.Module):
         self.frames = Blocks(width, config.frame_depth)
         self.norm = nn.LayerNorm(width)
         self.mel = nn.Linear(width, MELS)
+        self.prosody = nn.Linear(width, PROSODY)
         self.vocoder = UnitVocoder(VocoderConfig(**config.vocoder))
         self.logits = nn.Linear(width, self.vocoder.config.units)
         self.rest = nn.Linear(width, self.vocoder.config.width)
@@ -179,6 +178,17 @@ class Taste(nn.Module):
         nn.init.zeros_(self.rest.bias)
 
     # ------------------------------------------------------------------------------ the tokens
+    @torch.inference_mode()
+    def listen(self, heard: Heard, text: Script, pace: Ids) -> Tensor:
+        """Vectors [W, D], not quantized, of the words of one utterance; pace: frames of each symbol
+        int64 [S]."""
+        device = self.mean.device
+        lengths, inside, place = lengths_of(text, pace)
+        parts = (heard.deep, heard.values(heard.base(self.config.octave)), place, inside, lengths)
+        return self.aggregator(
+            Text.of([text], device), *(torch.from_numpy(p)[None].to(device) for p in parts)
+        )[0]
+
     def decode_ids(self, ids: Tensor) -> Tensor:
         """Ids [K, W] of the first K codebooks → vectors [W, D]; K = 0 gives the mean."""
         if not len(ids):
@@ -193,7 +203,8 @@ class Taste(nn.Module):
         index = text.word[..., None].expand(-1, -1, self.config.width)
         said = self.speech(vectors).gather(1, index).transpose(1, 2)
         written_share, said_share = (2 * self.shares.softmax(0)).unbind()
-        return self.joint((written_share * written + said_share * said) * mask[:, None],
+        both = self.dropout(written_share * written + said_share * said)
+        return self.joint(both * mask[:, None],
                           mask).transpose(1, 2)  # fmt: skip
 
     def durations(self, text: Text, x: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,25 +220,29 @@ class Taste(nn.Module):
         """Symbols [B, S, C] spread over frames: at int64 [B, F], places [B, F, PLACES],
         speaker int64 [B], mask [B, F] → [B, F, C]."""
         spread = x.gather(1, at[..., None].expand(-1, -1, x.shape[-1]))
-        spread = spread + self.places(places) + self.speaker(speaker)[:, None]
+        spread = self.dropout(spread + self.places(places) + self.speaker(speaker)[:, None])
         mask = mask.to(x.dtype)
         return self.norm(self.frames((spread * mask[..., None]).transpose(1, 2), mask)
                          .transpose(1, 2)) * mask[..., None]  # fmt: skip
 
-    def units(self, shaped: Tensor) -> Tensor:
-        """[B, F, C] → logits of the encoder's units [B, F, V]."""
-        return self.logits(shaped)
+    def own_prosody(self, shaped: Tensor) -> Tensor:
+        """[B, F, C] → voiced (0 or 1) and octaves above the voice's mean [B, 2, F], decided."""
+        voicing, pitch = self.prosody(shaped).unbind(-1)
+        voiced = (voicing > 0).to(pitch.dtype)
+        return torch.stack([voiced, pitch.clamp(-PITCH_LIMIT, PITCH_LIMIT) * voiced], dim=1)
 
-    def hidden(self, shaped: Tensor, logits: Tensor, at: Tensor) -> Tensor:
-        """What the vocoder speaks from, [B, C', T]: expected units and what they do not tell.
+    def sound(self, shaped: Tensor, prosody: Tensor, at: Tensor, mask: Tensor) -> Tensor:
+        """[B, F, C] and prosody [B, 2, T] → [B, 320·T], from expected units and the rest.
 
-        at: int64 [B, T], the 24 ms frame in whose time each 20 ms frame's middle lies.
+        at: int64 [B, T], the 24 ms frame in whose time each 20 ms frame's middle lies; mask [B, F].
         """
-        x = (logits.softmax(-1) @ self.vocoder.embed.weight).transpose(1, 2)
+        units = self.logits(shaped).softmax(-1) @ self.vocoder.embed.weight
+        x = (units * mask[..., None]).transpose(1, 2)
         for block in self.vocoder.blocks:
             x = block(x)
         x = x + self.rest(shaped).transpose(1, 2)
-        return x.gather(2, at[:, None].expand(-1, x.shape[1], -1))
+        x = x.gather(2, at[:, None].expand(-1, x.shape[1], -1))
+        return self.vocoder.sound(x, prosody)
 
     @torch.inference_mode()
     def speak(self, text: Script, ids: Tensor, pace: Tensor | None = None) -> Tensor:
@@ -244,77 +259,20 @@ class Taste(nn.Module):
             lengths, parts = self.durations(batch, x, vectors)
             pace = lay_out(text, lengths[0].cpu(), parts[0].cpu())
         at, places = spread(text, pace.numpy())
+        mask = torch.ones(1, len(at), device=device)
         shaped = self.shape(x, torch.from_numpy(at)[None].to(device),
                             torch.from_numpy(places)[None].to(device),
-                            torch.zeros(1, dtype=torch.long, device=device),
-                            torch.ones(1, len(at), device=device))  # fmt: skip
+                            torch.zeros(1, dtype=torch.long, device=device), mask)  # fmt: skip
         fine = torch.from_numpy(fine_frames(0, len(at)))[None].to(device)
-        hidden = self.hidden(shaped, self.units(shaped), fine)
-        prosody = self.vocoder.own_prosody(hidden)
-        prosody = prosody.clamp(-PITCH_LIMIT, PITCH_LIMIT)
-        return self.vocoder.sound(hidden, prosody)[0].clamp(-1, 1).cpu()
+        prosody = self.own_prosody(shaped)[..., fine[0]]
+        return self.sound(shaped, prosody, fine, mask)[0].clamp(-1, 1).cpu()
 
 
-def lay_out(text: Script, lengths: Tensor, parts: Tensor) -> Tensor:
-    """Frames of each symbol, int64 [S], from predicted lengths [W, LENGTHS] and log shares [S].
-
-    A word gets at least a frame a phone; boundaries are rounded, not lengths, so that errors do
-    not add up.
-    """
-    told = (lengths.double().exp() - 1).round().clamp(0, LONGEST).long()
-    frames = torch.zeros(len(text.symbols), dtype=torch.long)
-    word, slot = torch.from_numpy(text.word), torch.from_numpy(text.slot)
-    frames[0] = told[0, 2]
-    ends = slot.nonzero()[1:, 0]
-    frames[ends] = told[:, 1]
-    for n in range(text.words):
-        own = ((word == n) & ~slot).nonzero()[:, 0]
-        spare = int(told[n, 0].clamp(min=len(own))) - len(own)
-        share = parts[own].double().exp()
-        bounds = (share.cumsum(0) / share.sum() * (spare + len(own))).round().long()
-        order = torch.arange(len(own))
-        bounds = torch.maximum(bounds, order + 1)
-        bounds = (bounds - order).cummax(0).values + order  # a frame a phone
-        bounds = torch.minimum(bounds, spare + 1 + order)  # and one for each still to come
-        frames[own] = bounds.diff(prepend=bounds.new_zeros(1))
-    return frames
-
-
-def spread(text: Script, pace: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-    """(at int64 [F], places float32 [F, PLACES]) of symbols that last `pace` frames each."""
-    at = np.repeat(np.arange(len(pace)), pace)
-    starts = np.cumsum(pace) - pace
-    own = np.where(text.slot, text.words + np.arange(len(pace)), text.word)  # a slot is no word
-    first = np.full(own.max() + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first, own, starts)
-    whole = np.bincount(own, pace, minlength=len(first))
-    step = np.arange(len(at)) + 0.5
-    places = np.stack([
-        (step - starts[at]) / pace[at],
-        (step - first[own[at]]) / whole[own[at]],
-        np.log1p(pace[at]) - 1.5,
-        np.log1p(whole[own[at]]) - 2.5,
-    ], axis=1).astype(np.float32)  # fmt: skip
-    return at, places
-
-
-def fine_frames(start: int, frames: int) -> Any:
-    """For the 20 ms frames whose middles lie in `frames` frames of 24 ms from `start` on: the
-    frame of each, counted from `start`; int64 [T]."""
-    first = int(np.ceil(start * HOP / SOUND_HOP - 0.5))
-    last = int(np.ceil((start + frames) * HOP / SOUND_HOP - 0.5))
-    middle = (np.arange(first, last) + 0.5) * SOUND_HOP
-    return np.clip((middle // HOP).astype(np.int64) - start, 0, frames - 1)
-
-
-__all__ = [
-    "HOP",
-    "KIND",
-    "RATE",
-    "Taste",
-    "TasteConfig",
-    "Text",
-    "fine_frames",
-    "lay_out",
-    "spread",
-]
+def read_config(found: Checkpoint) -> TasteConfig:
+    """The configuration of a checkpoint; UserError where it is of another version."""
+    try:
+        return TasteConfig(**found.config)
+    except TypeError as error:
+        raise UserError(
+            f"{found.folder}: its configuration is of another version ({error})"
+        ) from error

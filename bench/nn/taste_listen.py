@@ -6,6 +6,7 @@ Frames are the encoder's: 384 samples (24 ms) at 16 kHz.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,12 @@ class Heard:
         """[F, VALUES] with pitch in octaves above `base`."""
         f0 = self.pitch(HOP, len(self.shallow))
         octaves = np.where(f0 > 0, np.log2(np.maximum(f0, 1)) - base, 0)
-        parts = [self.shallow, self.mels / 4 + 1, (f0 > 0)[:, None], octaves[:, None]]
+        parts: list[npt.NDArray[Any]] = [
+            self.shallow,
+            self.mels / 4 + 1,
+            (f0 > 0)[:, None],
+            octaves[:, None],
+        ]
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
@@ -113,9 +119,11 @@ def log_mels(audio: Floats) -> Floats:
 class PhoneReader(nn.Module):
     """Shallow and deep frames [B, F, 576] → log-probabilities [B, F, 40] of phones and silence."""
 
-    def __init__(self, width: int = 160) -> None:
+    prior: Tensor
+
+    def __init__(self, width: int = 128) -> None:
         super().__init__()
-        self.first = nn.Conv1d(2 * MoonshineEncoder.dimension, width, 5, padding=2)
+        self.first = nn.Conv1d(2 * MoonshineEncoder.dimension, width, 3, padding=1)
         self.second = nn.Conv1d(width, width, 3, padding=1)
         self.out = nn.Conv1d(width, SILENCE + 1, 1)
         self.register_buffer("prior", torch.zeros(SILENCE + 1))
@@ -128,7 +136,6 @@ class PhoneReader(nn.Module):
     def align(self, heard: Heard, text: Script) -> Ids:
         """Frames of each symbol of `text`, int64 [S], Σ = F; ItemFailure where they do not fit."""
         x = torch.from_numpy(np.concatenate([heard.shallow, heard.deep], axis=1))[None]
-        assert isinstance(self.prior, Tensor)
         scores = (self(x.to(self.prior.device))[0] - 0.5 * self.prior).cpu().numpy()
         return best_path(scores, text)
 
@@ -162,5 +169,5 @@ def best_path(scores: Floats, text: Script) -> Ids:
     lengths = np.zeros(states, dtype=np.int64)
     for t in range(frames - 1, -1, -1):
         lengths[state] += 1
-        state -= back[t, state]
+        state -= int(back[t, state])
     return lengths

@@ -10,6 +10,7 @@ of all weights.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from torch.nn import functional as F
 from bench import checkpoint
 from bench.nn.spectra import MelDistance
 from bench.nn.taste import KIND, Taste, TasteConfig
-from bench.nn.vocoder import KIND as VOCODER
+from bench.nn.taste_spelling import FOLDER as SPELLER
+from bench.nn.taste_spelling import LEXICON
 from bench.train.adversary import Adversary
 from bench.train.gan import average, descend, optimizer
 from bench.train.loop import cosine
@@ -50,12 +52,12 @@ class Settings:
 
     model: TasteConfig
     seed: int = 0
-    batch: int = 8
-    others: int = 6
-    warmup: int = 1500
-    dropout: int = 2500
-    sound_from: int = 5000
-    adversarial_from: int = 8000
+    batch: int = 6
+    others: int = 4
+    warmup: int = 1000
+    dropout: int = 1800
+    sound_from: int = 4000
+    adversarial_from: int = 6000
     rate: float = 8e-4
     sound_rate: float = 3e-4
     judge_rate: float = 2e-4
@@ -88,6 +90,8 @@ class Trainer:
         self.judges = optimizer(self.adversary.parameters(), settings.judge_rate, (0.5, 0.9))
         self._random = torch.Generator().manual_seed(settings.seed)
         self._held = held.at(0, device)
+        self.beside: Path | None = None
+        """Folder of the lexicon and the speller that belong to an export."""
 
     def start_from(self, vocoder: checkpoint.Checkpoint, reader: dict[str, Tensor]) -> None:
         """Take the detokenizer's vocoder and the trained reader of phones."""
@@ -103,17 +107,18 @@ class Trainer:
 
     def step(self, number: int) -> dict[str, float]:
         s = self.settings
+        torch.manual_seed(s.seed * 10**9 + number)  # dropout
         batch = self.train.at(number, self.device)
         self._prepare(number)
         vectors, commitment = self._tokens(batch, number)
-        losses, hidden = self._reconstruct(self.model, batch, vectors)
+        losses, shaped = self._reconstruct(self.model, batch, vectors)
         loss = sum((WEIGHTS[n] * v for n, v in losses.items()), s.commitment * commitment)
-        told = {**{n: v.item() for n, v in losses.items()}, "commit": float(commitment),
+        told = {**{n: v.item() for n, v in losses.items()}, "commit": commitment.item(),
                 "mel": 0.0, "adv": 0.0, "match": 0.0, "judge": 0.0}  # fmt: skip
         if number < s.sound_from:
             descend(self.makers, loss, self.model)
             return told
-        made = self._sound(self.model, batch, hidden, batch.prosody)
+        made = self._sound(self.model, batch, shaped, batch.tune)
         mel = self.distance(made, batch.audio)
         told["mel"] = mel.item()
         if number < s.adversarial_from:
@@ -194,45 +199,41 @@ class Trainer:
 
     def _reconstruct(self, model: Taste, batch: WindowBatch, vectors: Tensor
                      ) -> tuple[dict[str, Tensor], Tensor]:  # fmt: skip
-        """Losses on all windows, and what the vocoder speaks from."""
+        """Losses on all windows, and their frames [B, F, C]."""
         x = model.read(batch.text, vectors)
         lengths, parts = model.durations(batch.text, x, vectors)
         shaped = model.shape(x, batch.at, batch.places, batch.speaker, batch.frames)
-        logits = model.units(shaped)
-        hidden = model.hidden(shaped, logits, batch.fine)
-        prosody = model.vocoder.prosody(hidden)
+        logits = model.logits(shaped[batch.frames])
+        prosody = model.prosody(shaped).transpose(1, 2)
         voiced = batch.prosody[:, 0]
         wrong = (lengths - batch.lengths).abs()
         first = batch.whole[:, None] & (torch.arange(wrong.shape[1], device=wrong.device) == 0)
         shares = batch.pace / torch.expm1(batch.lengths[..., 0]).gather(1, batch.text.word).clamp(1)
         return {
-            "units": F.cross_entropy(logits[batch.frames], batch.units[batch.frames]),
+            "units": F.cross_entropy(logits, batch.units[batch.frames]),
             "mels": (model.mel(shaped) - batch.mels).abs()[batch.frames].mean(),
             "voice": F.binary_cross_entropy_with_logits(
-                prosody[:, 0], voiced, batch.fine_real.float()
+                prosody[:, 0], voiced, batch.frames.float()
             ),
             "pitch": ((prosody[:, 1] - batch.prosody[:, 1]).abs() * voiced).sum()
             / voiced.sum().clamp(1),
             "word": wrong[..., 0][batch.real].mean(),
             "pause": wrong[..., 1][batch.real].mean() + wrong[..., 2][first].sum() / len(wrong),
             "shares": -(shares * parts)[batch.text.phone].sum() / batch.real.sum(),
-        }, hidden
+        }, shaped
 
-    def _sound(self, model: Taste, batch: WindowBatch, hidden: Tensor, prosody: Tensor) -> Tensor:
-        """[n, 320·36] of the crops."""
-        index = batch.crop[:, None]
-        count = len(batch.crop)
-        return model.vocoder.sound(
-            hidden[:count].gather(2, index.expand(-1, hidden.shape[1], -1)),
-            prosody[:count].gather(2, index.expand(-1, prosody.shape[1], -1)),
-        )
+    def _sound(self, model: Taste, batch: WindowBatch, shaped: Tensor, tune: Tensor) -> Tensor:
+        """[n, 320·T] of the crops; tune: prosody [n, 2, T]."""
+        index = batch.context[..., None].expand(-1, -1, shaped.shape[-1])
+        crop = shaped[: len(index)].gather(1, index)
+        return model.sound(crop, tune, batch.fine, batch.near)
 
     @torch.no_grad()
     def validate(self, number: int) -> dict[str, float]:
         """Losses on held-out windows of what would be exported, with tokens and (`floor_...`)
         with their mean; shares of words whose duration is right; entries in use."""
         s, batch = self.settings, self._held
-        model = self.kept(number)
+        model = self.kept(number).eval()
         latents = model.aggregator(batch.text, batch.deep, batch.values, batch.place,
                                    batch.inside, batch.lengths)  # fmt: skip
         found: dict[str, float] = {}
@@ -242,14 +243,17 @@ class Trainer:
             found["entries"] = float(np.mean([len(row.unique()) for row in ids]))
             used = latents.masked_scatter(batch.real[..., None], model.quantizer.decode(ids))
         for name, vectors in (("", used), ("floor_", model.mean.expand_as(latents))):
-            losses, hidden = self._reconstruct(model, batch, vectors)
+            losses, shaped = self._reconstruct(model, batch, vectors)
             x = model.read(batch.text, vectors)
             lengths, _ = model.durations(batch.text, x, vectors)
             seconds = (lengths[..., 0].exp() - batch.lengths[..., 0].exp()) * 0.024
             losses["near"] = (seconds.abs() <= NEAR)[batch.real].float().mean()
-            own = model.vocoder.own_prosody(hidden)
-            losses["mel"] = self.distance(self._sound(model, batch, hidden, own), batch.audio)
+            own = model.own_prosody(shaped)
+            own = own.gather(2, batch.context.gather(1, batch.fine)[:, None].expand(-1, 2, -1))
+            made = self._sound(model, batch, shaped, own)
+            losses["mel"] = self.distance(made, batch.audio)
             found |= {name + n: float(v) for n, v in losses.items()}
+        model.train()
         return found
 
     def kept(self, number: int) -> Taste:
@@ -260,6 +264,7 @@ class Trainer:
         """Write the tokenizer as a checkpoint in float16."""
         checkpoint.save(folder, KIND, self.settings.model.to_dict(),
                         self.kept(number).state_dict(), card=card, half=True)  # fmt: skip
-
-
-__all__ = ["VOCODER", "Settings", "Trainer"]
+        if self.beside is not None and folder != self.beside:
+            shutil.copy(self.beside / LEXICON, folder / LEXICON)
+            shutil.copy(self.beside / checkpoint.DATA, folder / checkpoint.DATA)
+            shutil.copytree(self.beside / SPELLER, folder / SPELLER, dirs_exist_ok=True)

@@ -14,16 +14,18 @@ from bench.device import resolve
 from bench.errors import UserError
 from bench.kmeans import load_kmeans
 from bench.nn.taste import TasteConfig
-from bench.nn.taste_listen import MoonshineEncoder, PhoneReader
+from bench.nn.taste_listen import PhoneReader
+from bench.nn.taste_spelling import FOLDER, LEXICON
 from bench.nn.taste_text import Phones, Pronouncer, read_lexicon, write_lexicon
 from bench.nn.vocoder import KIND as VOCODER
+from bench.ssl_encoders import MoonshineEncoder
 from bench.train import corpus
 from bench.train.runs import Rows, drive, keep_list, speech
 from bench.train.taste import Settings, Trainer
 from bench.train.taste_data import Prepared, Said, Windows, octave_of, prepare, said, train_reader
+from bench.train.taste_spelling import train_speller
 
 READER = "taste-reader"
-LEXICON = "lexicon.txt.gz"
 HELD = 24
 CARD = """# taste
 
@@ -83,6 +85,8 @@ def train_taste(arguments: argparse.Namespace) -> int:
     print(f"{len(train)} of {len(known)} recordings, each at two tempos, have words "
           f"that the lexicon knows; {len(validation)} held out")  # fmt: skip
     write_lexicon(folder / LEXICON, lexicon)
+    train_speller(lexicon, folder / FOLDER, arguments.seed)
+    trainer.beside = folder
     digest = hashlib.sha256((folder / LEXICON).read_bytes()).hexdigest()[:12]
     return drive(arguments, trainer, settings.to_dict() | {"lexicon": digest},
                  CARD.format(voice=voice), heard)  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,19 @@ from torch.nn import functional as F
 from bench.contracts import Ids
 from bench.errors import ItemFailure
 from bench.nn.soundstream import HOP as SOUND_HOP
-from bench.nn.taste import Text, fine_frames, spread
+from bench.nn.taste import Text
 from bench.nn.taste_listen import HOP, SILENCE, Ears, Heard, PhoneReader
 from bench.nn.taste_text import NUMBER, SLOTS, Pronouncer, Script, Word, script
-from bench.nn.vocoder import PROSODY
+from bench.nn.taste_times import fine_frames, lengths_of, spread
+from bench.tempo import at_tempo
 from bench.train.corpus import RATE, Clip
 from bench.train.runs import Rows
 
+MARGIN = 6
+"""Frames around a crop that its sound is made with."""
 Floats = npt.NDArray[np.float32]
-Halves = npt.NDArray[np.float16]
+Halves = npt.NDArray[Any]
+"""Kept as float16."""
 Spans = Sequence[dict[str, Any]]
 
 TEMPOS = (0.8, 1.25)
@@ -103,16 +107,6 @@ def _hear(ears: Ears, clip: Clip, row: dict[str, Any], tempo: float,
     scratch.replace(path)
 
 
-def at_tempo(audio: Floats, tempo: float) -> Floats:
-    """`audio` said `tempo` times as fast at the same pitch (phase vocoder)."""
-    if tempo == 1.0:
-        return audio
-    import librosa
-
-    made = librosa.effects.time_stretch(audio, rate=tempo, n_fft=1024, hop_length=160)
-    return np.clip(made, -1, 1).astype(np.float32)
-
-
 def _aligned(clip: Clip, row: dict[str, Any]) -> Spans | None:
     """Phones by PocketSphinx; None for what is not English, where it is not installed or where
     it finds no path."""
@@ -139,7 +133,7 @@ def frame_labels(phones: Spans, frames: int) -> Ids:
     return labels
 
 
-def train_reader(prepared: list[Prepared], seed: int, steps: int = 1500) -> PhoneReader:
+def train_reader(prepared: list[Prepared], seed: int, steps: int = 1000) -> PhoneReader:
     """The reader of phones, on the recordings whose alignment is known."""
     known = [p for p in prepared if p.labels.max(initial=-1) >= 0]
     torch.manual_seed(seed)
@@ -148,7 +142,7 @@ def train_reader(prepared: list[Prepared], seed: int, steps: int = 1500) -> Phon
     optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        x, wanted = _reader_batch([known[i] for i in random.integers(0, len(known), 16)])
+        x, wanted = _reader_batch([known[i] for i in random.integers(0, len(known), 12)])
         x = F.dropout(x, 0.2)
         loss = F.nll_loss(reader(x).transpose(1, 2), wanted, ignore_index=-1)
         optimizer.zero_grad()
@@ -161,7 +155,7 @@ def train_reader(prepared: list[Prepared], seed: int, steps: int = 1500) -> Phon
     return reader.eval().requires_grad_(False)
 
 
-def _reader_batch(chosen: list[Prepared], longest: int = 250) -> tuple[Tensor, Tensor]:
+def _reader_batch(chosen: list[Prepared], longest: int = 120) -> tuple[Tensor, Tensor]:
     size = min(longest, max(len(p.labels) for p in chosen))
     x = np.zeros((len(chosen), size, 2 * chosen[0].heard.deep.shape[1]), dtype=np.float32)
     wanted = np.full((len(chosen), size), -1)
@@ -176,8 +170,8 @@ def _reader_batch(chosen: list[Prepared], longest: int = 250) -> tuple[Tensor, T
 class Said:
     """One recording with the times of its words. bounds: int64 [W + 1], index of each word's
     first symbol; pace: frames of each symbol int64 [S]; values [F, VALUES], deep [F, 288],
-    mels [F, 40]; prosody [2, T] as in bench.nn.vocoder; speaker: its number; pcm: None where it
-    is not to be learned as sound."""
+    mels [F, 40]; prosody [2, F] as in bench.nn.vocoder, tune [2, T] the same at 50 Hz; speaker: its
+    number; pcm: None where it is not to be learned as sound."""
 
     words: list[Word]
     text: Script
@@ -188,6 +182,7 @@ class Said:
     mels: Halves
     units: Ids
     prosody: Floats
+    tune: Floats
     speaker: int
     pcm: npt.NDArray[np.int16] | None
 
@@ -208,16 +203,19 @@ def said(item: Prepared, reader: PhoneReader, pronouncer: Pronouncer, speakers: 
         return None
     voice = speakers.index(item.clip.speaker) == 0
     base = octave if voice else heard.base(octave)
-    fine = -(-len(heard.deep) * HOP // SOUND_HOP)
-    f0 = heard.pitch(SOUND_HOP, fine)
-    prosody = np.zeros((PROSODY, fine), dtype=np.float32)
-    prosody[0] = f0 > 0
-    prosody[1] = np.where(f0 > 0, np.log2(np.maximum(f0, 1)) - base, 0)
+    coarse = heard.pitch(HOP, len(heard.deep))
+    fine = heard.pitch(SOUND_HOP, -(-len(heard.deep) * HOP // SOUND_HOP))
     bounds = np.concatenate([[1], 1 + np.cumsum([len(w.phones) + 1 for w in words])])
     return Said(words, text, bounds, pace, heard.values(base).astype(np.float16),
-                item.heard.deep, item.heard.mels, item.units, prosody,
-                speakers.index(item.clip.speaker),
+                item.heard.deep, item.heard.mels, item.units, _prosody(coarse, base),
+                _prosody(fine, base), speakers.index(item.clip.speaker),
                 item.clip.pcm if voice and item.tempo == 1.0 else None)  # type: ignore[arg-type]  # fmt: skip
+
+
+def _prosody(f0: Floats, base: float) -> Floats:
+    """F0 [T] → [2, T]: voiced, and octaves above `base`."""
+    octaves = np.where(f0 > 0, np.log2(np.maximum(f0, 1)) - base, 0)
+    return np.stack([f0 > 0, octaves]).astype(np.float32)
 
 
 def _widened(heard: Heard) -> Heard:
@@ -234,12 +232,14 @@ def octave_of(prepared: list[Prepared], speaker: str) -> float:
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """Windows of whole words as tensors; the first `sounding` have audio.
+    """Windows of whole words as tensors; the first n have audio.
 
-    text; deep, values, place, inside, lengths: what the aggregator takes; pace [B, S]; at,
-    places: as `Taste.shape` takes them; frames: bool [B, F]; units, mels: targets; fine [B, T],
-    voiced [B, T] (bool, False for padding), prosody [B, 2, T]; whole: bool [B], it begins with
-    its recording; speaker [B]; crop int64 [n, 36]: fine frames whose sound is `audio` [n, 320·36].
+    text; deep, values, place, inside, lengths: what the aggregator takes; real: bool [B, W]; pace
+    [B, S]; at, places: as `Taste.shape` takes them; frames: bool [B, F]; units [B, F], mels
+    [B, F, 40], prosody [B, 2, F]: targets; whole: bool [B], it begins with its recording;
+    speaker [B]. Of the sound: context int64 and near bool [n, C], the frames around a crop and
+    whether they lie in the window; fine int64 [n, T], place of each 20 ms frame among these;
+    tune [n, 2, T], its prosody; audio [n, 320·T].
     """
 
     text: Text
@@ -255,12 +255,13 @@ class WindowBatch:
     frames: Tensor
     units: Tensor
     mels: Tensor
-    fine: Tensor
-    fine_real: Tensor
     prosody: Tensor
     whole: Tensor
     speaker: Tensor
-    crop: Tensor
+    context: Tensor
+    near: Tensor
+    fine: Tensor
+    tune: Tensor
     audio: Tensor
 
 
@@ -269,7 +270,7 @@ class Windows:
     `others` of anything."""
 
     def __init__(self, found: list[Said], sounding: int, others: int, seed: int, *,
-                 frames: int = 110, crop: int = 36) -> None:  # fmt: skip
+                 frames: int = 80, crop: int = 36) -> None:  # fmt: skip
         self.sounding, self.others, self.seed = sounding, others, seed
         self.frames, self.crop = frames, crop
         self.least = crop * SOUND_HOP // HOP + 2
@@ -304,19 +305,35 @@ class Windows:
             last += 1
         return Window(item, first, last)
 
-    def _sounds(self, cut: list[Window], random: np.random.Generator
-                ) -> list[tuple[Ids, Floats]]:  # fmt: skip
+    def _sounds(self, cut: list[Window], random: np.random.Generator) -> list[Sound]:
         found = []
+        size = self.crop * SOUND_HOP // HOP + 2 * MARGIN
         for window in cut:
-            fine = window.fine
+            own, fine = window.item, window.fine
             at = int(random.integers(0, len(fine) - self.crop + 1))
-            start = (window.fine_start + at) * SOUND_HOP
+            first = window.fine_start + at
             audio = np.zeros(self.crop * SOUND_HOP, dtype=np.float32)
-            assert window.item.pcm is not None
-            piece = window.item.pcm[start : start + len(audio)]
+            assert own.pcm is not None
+            piece = own.pcm[first * SOUND_HOP : first * SOUND_HOP + len(audio)]
             audio[: len(piece)] = piece / np.float32(2**15)
-            found.append((np.arange(at, at + self.crop), audio))
+            crop = fine[at : at + self.crop]
+            context = np.arange(size) + crop[0] - MARGIN
+            near = (context >= 0) & (context < window.pace.sum())
+            context = context.clip(0, window.pace.sum() - 1)
+            tune = own.tune[:, first : first + self.crop]
+            found.append(Sound(context, near, crop - crop[0] + MARGIN, tune, audio))
         return found
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A crop of a window; see WindowBatch."""
+
+    context: Ids
+    near: npt.NDArray[np.bool_]
+    fine: Ids
+    tune: Floats
+    audio: Floats
 
 
 class Window:
@@ -335,23 +352,7 @@ class Window:
         self.fine_start = int(np.ceil(self.start * HOP / SOUND_HOP - 0.5))
 
 
-def lengths_of(text: Script, pace: Ids) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
-    """What the aggregator knows of times: lengths [W, LENGTHS], inside [W, F], place [F, 2]."""
-    words = text.words
-    own = np.bincount(text.word[~text.slot], pace[~text.slot], words)
-    after = pace[text.slot][1:]
-    lead = np.zeros(words)
-    lead[0] = pace[0]
-    lengths = np.log1p(np.stack([own, after, lead], axis=1)).astype(np.float32)
-    at = np.repeat(np.arange(len(pace)), pace)
-    inside = (text.word[at] == np.arange(words)[:, None]) & ~text.slot[at]
-    first = inside.argmax(axis=1)
-    place = np.where(text.slot[at], 0, (np.arange(len(at)) + 0.5 - first[text.word[at]])
-                     / np.maximum(own, 1)[text.word[at]]).astype(np.float32)  # fmt: skip
-    return lengths, inside, np.stack([place, place**2], axis=1)
-
-
-def collate(cut: list[Window], sounds: list[tuple[Ids, Floats]], device: str) -> WindowBatch:
+def collate(cut: list[Window], sounds: list[Sound], device: str) -> WindowBatch:
     """Windows, padded to the longest."""
     known = [lengths_of(w.text, w.pace) for w in cut]
     spreads = [spread(w.text, w.pace) for w in cut]
@@ -367,7 +368,6 @@ def collate(cut: list[Window], sounds: list[tuple[Ids, Floats]], device: str) ->
         made = rows([getattr(w.item, name)[w.frames] for w in cut])
         return made.float() if made.dtype == torch.float16 else made
 
-    prosody = [w.item.prosody[:, w.fine_start : w.fine_start + len(w.fine)] for w in cut]
     return WindowBatch(
         text=Text.of([w.text for w in cut], device),
         deep=of("deep"), values=of("values"), units=of("units"), mels=of("mels"),
@@ -377,10 +377,8 @@ def collate(cut: list[Window], sounds: list[tuple[Ids, Floats]], device: str) ->
         pace=rows([w.pace for w in cut]),
         at=rows([s[0] for s in spreads]), places=rows([s[1] for s in spreads]),
         frames=rows([np.ones(len(s[0]), dtype=bool) for s in spreads]),
-        fine=rows([w.fine for w in cut]),
-        fine_real=rows([np.ones(p.shape[1], dtype=bool) for p in prosody]),
-        prosody=rows(prosody),
+        prosody=rows([w.item.prosody[:, w.frames] for w in cut]),
         whole=torch.tensor([w.first == 0 for w in cut], device=device),
         speaker=torch.tensor([w.item.speaker for w in cut], device=device),
-        crop=rows([c for c, _ in sounds]), audio=rows([a for _, a in sounds]),
+        **{field.name: rows([getattr(s, field.name) for s in sounds]) for field in fields(Sound)},
     )  # fmt: skip
