@@ -10,7 +10,7 @@ of all weights.
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ from torch.nn import functional as F
 from bench import checkpoint
 from bench.nn.spectra import MelDistance
 from bench.nn.taste import KIND, Taste, TasteConfig
-from bench.nn.taste_spelling import FOLDER as SPELLER
-from bench.nn.taste_spelling import LEXICON
 from bench.train.adversary import Adversary
 from bench.train.gan import average, descend, optimizer
 from bench.train.loop import cosine
@@ -90,8 +88,8 @@ class Trainer:
         self.judges = optimizer(self.adversary.parameters(), settings.judge_rate, (0.5, 0.9))
         self._random = torch.Generator().manual_seed(settings.seed)
         self._held = held.at(0, device)
-        self.beside: Path | None = None
-        """Folder of the lexicon and the speller that belong to an export."""
+        self.complete: Callable[[Path], None] = lambda folder: None
+        """Puts beside exported weights what belongs to them."""
 
     def start_from(self, vocoder: checkpoint.Checkpoint, reader: dict[str, Tensor]) -> None:
         """Take the detokenizer's vocoder and the trained reader of phones."""
@@ -264,7 +262,4 @@ class Trainer:
         """Write the tokenizer as a checkpoint in float16."""
         checkpoint.save(folder, KIND, self.settings.model.to_dict(),
                         self.kept(number).state_dict(), card=card, half=True)  # fmt: skip
-        if self.beside is not None and folder != self.beside:
-            shutil.copy(self.beside / LEXICON, folder / LEXICON)
-            shutil.copy(self.beside / checkpoint.DATA, folder / checkpoint.DATA)
-            shutil.copytree(self.beside / SPELLER, folder / SPELLER, dirs_exist_ok=True)
+        self.complete(folder)

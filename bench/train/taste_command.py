@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,15 @@ def train_taste(arguments: argparse.Namespace) -> int:
     print(f"{len(train)} of {len(known)} recordings, each at two tempos, have words "
           f"that the lexicon knows; {len(validation)} held out")  # fmt: skip
     write_lexicon(folder / LEXICON, lexicon)
-    train_speller(lexicon, folder / FOLDER, arguments.seed)
-    trainer.beside = folder
+
+    def complete(place: Path) -> None:
+        train_speller(lexicon, folder / FOLDER, arguments.seed)
+        if place != folder:
+            for name in (LEXICON, checkpoint.DATA):
+                shutil.copy(folder / name, place / name)
+            shutil.copytree(folder / FOLDER, place / FOLDER, dirs_exist_ok=True)
+
+    trainer.complete = complete
     digest = hashlib.sha256((folder / LEXICON).read_bytes()).hexdigest()[:12]
     return drive(arguments, trainer, settings.to_dict() | {"lexicon": digest},
                  CARD.format(voice=voice), heard)  # fmt: skip
