@@ -9,6 +9,7 @@ import torch
 
 from bench import checkpoint
 from bench.nn.taste import KIND, Taste, TasteConfig
+from bench.nn.taste_listen import READER
 from bench.nn.taste_spelling import FOLDER, LEXICON, Speller
 from bench.nn.taste_spelling import KIND as SPELLING
 from bench.nn.taste_text import NUMBER, write_lexicon
@@ -47,6 +48,14 @@ def write(folder: Path, seed: int = 0) -> Path:
     checkpoint.save(folder, KIND, CONFIG.to_dict(), network(seed).state_dict(), half=True)
     write_lexicon(folder / LEXICON, WORDS)
     speller(folder / FOLDER, seed)
+    return folder
+
+
+def write_aligner(folder: Path) -> Path:
+    """What measures words, with a reader of random weights."""
+    checkpoint.save(folder, READER, {}, network().reader.state_dict())
+    write_lexicon(folder / LEXICON, WORDS)
+    speller(folder / FOLDER)
     return folder
 
 

@@ -16,7 +16,7 @@ from bench.tracks import aligned, aligned_rows, aligned_swap
 from bench.tracks.aligned_swap import Swapped, figures
 from bench.tracks.contract import TokenItem
 from tests.conftest import speech
-from tests.taste_kit import write
+from tests.taste_kit import write_aligner
 
 CORRELATION, LEAK = aligned_rows.CORRELATION.name, aligned_rows.LEAK.name
 
@@ -63,7 +63,7 @@ def test_tempo_changes_the_length_and_not_the_pitch() -> None:
 
 
 def test_every_word_has_its_place(tmp_path: Path) -> None:
-    aligner = WordAligner(write(tmp_path))
+    aligner = WordAligner(write_aligner(tmp_path))
     clip = speech(1)[0][1]
     found = aligner.words(clip, "Please enter the – key.")
     assert [w.word for w in found] == ["Please", "enter", "the –", "key."]

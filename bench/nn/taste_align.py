@@ -1,7 +1,9 @@
-"""Where each word of a transcript lies in a recording, by the reader of a `taste` checkpoint.
+"""Where each word of a transcript lies in a recording, by a reader of phones and Viterbi's path.
 
-The same instrument measures originals and resyntheses. English only. On the validation prompts
-of `mini`, 93 % of its word boundaries lie within 50 ms of PocketSphinx's, the median 10 ms off.
+The same instrument measures originals and resyntheses. English only; its checkpoint is a folder of
+a reader's weights with the lexicon and the speller that `bench train taste` writes. On the
+validation prompts of `mini`, 93 % of its word boundaries lie within 50 ms of PocketSphinx's, the
+median 10 ms off.
 """
 
 from __future__ import annotations
@@ -42,14 +44,11 @@ class WordAligner:
     """Forced alignment of English text; loaded once a process by `aligner`."""
 
     def __init__(self, folder: Path) -> None:
-        from bench.nn.taste_listen import Ears, PhoneReader
+        from bench.nn.taste_listen import READER, Ears, PhoneReader
         from bench.nn.taste_spelling import load_pronouncer
 
-        found = checkpoint.load(folder, "taste")
-        own = {n.removeprefix("reader."): t.float() for n, t in found.tensors.items()
-               if n.startswith("reader.")}  # fmt: skip
         self._reader = PhoneReader()
-        self._reader.load_state_dict(own)
+        checkpoint.load(folder, READER).fill(self._reader)
         self._reader.eval()
         self._pronouncer, self._ears = load_pronouncer(folder), Ears()
         self._known: OrderedDict[tuple[str, str], list[WordSpan]] = OrderedDict()
@@ -91,12 +90,5 @@ class WordAligner:
 
 @cache
 def aligner() -> WordAligner:
-    """The aligner of the checkpoint that ships."""
-    return WordAligner(checkpoint.find("taste", None))
-
-
-@cache
-def revision() -> str:
-    """Identifies the aligner's weights, without loading them."""
-    path = checkpoint.find("taste", None) / checkpoint.WEIGHTS
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    """The aligner that ships."""
+    return WordAligner(checkpoint.find("aligner", None))

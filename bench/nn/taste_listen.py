@@ -28,6 +28,8 @@ MELS, WINDOW = 40, 1024
 VALUES = MoonshineEncoder.dimension + MELS + 2
 """Of a frame, what the attention averages: shallow layer, log-mels, voicing, pitch."""
 SILENCE = len(PHONES)
+READER = "taste-reader"
+"""Kind of a checkpoint of a `PhoneReader`."""
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]

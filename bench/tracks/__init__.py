@@ -11,6 +11,7 @@ MODULES = {
     "probe": "bench.tracks.probe",
     "lm": "bench.tracks.lm",
     "speed": "bench.tracks.speed",
+    "aligned": "bench.tracks.aligned",
 }
 """Track → the module that holds it as `TRACK`, in the order of the table."""
 

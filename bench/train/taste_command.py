@@ -15,7 +15,7 @@ from bench.device import resolve
 from bench.errors import UserError
 from bench.kmeans import load_kmeans
 from bench.nn.taste import TasteConfig
-from bench.nn.taste_listen import PhoneReader
+from bench.nn.taste_listen import READER, PhoneReader
 from bench.nn.taste_spelling import FOLDER, LEXICON
 from bench.nn.taste_text import Phones, Pronouncer, read_lexicon, write_lexicon
 from bench.nn.vocoder import KIND as VOCODER
@@ -26,7 +26,6 @@ from bench.train.taste import Settings, Trainer
 from bench.train.taste_data import Prepared, Said, Windows, octave_of, prepare, said, train_reader
 from bench.train.taste_spelling import train_speller
 
-READER = "taste-reader"
 HELD = 24
 CARD = """# taste
 
