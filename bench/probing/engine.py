@@ -192,7 +192,8 @@ class _Training:
         rates = torch.tensor([self.jobs[m].rate for m in which], device=output.device)
         with torch.no_grad():
             for name, p in self.params.items():
-                self._adam(p, *self.moments[name], rates, step)
+                boost = s.boost if name in self.t.models.sparse else 1.0
+                self._adam(p, *self.moments[name], boost * rates, step)
 
     @staticmethod
     def _mean(found: Losses, *, trained: bool) -> Tensor:

@@ -52,6 +52,8 @@ class Models:
     def __init__(self, shape: Shape, source: Source, pooled: bool, device: str) -> None:
         self.shape, self.source, self.pooled = shape, source, pooled
         self.device = device
+        self.sparse = () if source.ids is None else ("table", "streams")
+        """Parameters that a step changes for few ids: see Settings.boost."""
         self._stream = torch.from_numpy(source.stream).to(device)
         if source.dense is not None:
             dense = np.concatenate([source.dense, np.zeros((1, source.rows), np.float32)])

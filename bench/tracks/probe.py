@@ -24,7 +24,7 @@ Unit = tuple[Capacity, str]
 
 class ProbeTrack:
     name = "probe"
-    version = "1"
+    version = "2"
 
     @cached_property
     def probes(self) -> dict[str, Probe]:
