@@ -62,29 +62,33 @@ def _beside(result: Result) -> dict[str, Row]:
     return {f"  {n}": found[n] for n in ("wer", "speaker_similarity") if n in found}
 
 
-def show(result: Result, console: Console, folder: str) -> None:
-    """Print the table, then the failures by stage and where the files lie."""
-    t, s = result.tokenizer, result.suite
+def _table(track: str, console: Console) -> Table:
+    """An empty table of a track: of its own, so that its columns are as wide as its rows need."""
     table = Table(
-        title=escape(f"{t.variant} on {s.name} {s.version}: {s.utterances} utterances, ")
-        + f"{s.seconds / 60:.1f} minutes",
-        title_justify="left",
-        title_style="bold",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
         width=min(WIDTH, max(console.width, 80)),
     )
-    table.add_column("metric", no_wrap=True)
+    table.add_column(track, no_wrap=True)
     for name in ("value", "95 % interval", "original", "difference (95 %)", "n"):
         # On a narrow terminal the ranges take two lines; no figure is cut.
         ranges = name in ("95 % interval", "difference (95 %)")
         table.add_column(name, justify="right", no_wrap=not ranges, overflow="fold")
+    return table
+
+
+def show(result: Result, console: Console, folder: str) -> None:
+    """Print the table, then the failures by stage and where the files lie."""
+    t, s = result.tokenizer, result.suite
+    console.print(
+        f"[bold]{escape(t.variant)} on {s.name} {s.version}: {s.utterances} utterances, "
+        f"{s.seconds / 60:.1f} minutes[/bold]"
+    )
     notes: dict[str, list[str]] = {}
     clustered = Counter[str]()
     for track, rows in result.tracks.items():
-        table.add_section()
-        table.add_row(f"[bold]{track}[/bold]")
+        table = _table(track, console)
         beside = _beside(result) if track == "lm" else {}
         for name, row in [*beside.items(), *rows.items()]:
             arrow = "↑" if row.higher_is_better else "↓"
@@ -100,7 +104,7 @@ def show(result: Result, console: Console, folder: str) -> None:
             clustered[row.clusters] += row.n > 0
             if row.note and name not in beside:
                 notes.setdefault(row.note, []).append(name)
-    console.print(table, crop=False)
+        console.print(table, crop=False)
     if clustered["utterance"]:
         console.print(
             "* too few speakers for an interval over speakers: it holds for these speakers only"
