@@ -38,7 +38,7 @@ WORDS = (Span("hello", 0.2, 0.6), Span("there", 0.6, 1.0), Span("world", 1.2, 1.
 class Context:
     """What the track sees of a run: `count` utterances of 2 s a split, of six speakers."""
 
-    seed, threads, batch_seconds, cache = 0, 1, 60.0, Path("unused")
+    seed, threads, batch_seconds, cache = 0, 1, 60.0, Path("unset")
     identity: dict[str, Any] = {"device": "cpu"}  # noqa: RUF012
 
     def __init__(
@@ -85,8 +85,9 @@ BOOKS = (Stream("q1", 16, 25.0), Stream("q2", 8, 25.0))
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The transformer in a size for tests; everything else is the track's own."""
+    monkeypatch.setattr(Context, "cache", tmp_path)
 
     def small(work: _Work, layout: Layout, share: float) -> SmallLM:
         return SmallLM(layout, replace(TINY, seed=work.context.seed))
@@ -309,11 +310,24 @@ def test_the_first_ids_of_a_long_test_are_enough_in_an_order_that_does_not_chang
     assert [i.utterance.id for i in few.items] == [i.utterance.id for i in again.items]
 
 
-def test_a_run_twice_is_the_same() -> None:
+def test_a_run_twice_is_the_same_and_what_is_on_disk_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = {"lm_small_delay", "lm_pairs_speaker"}
-    one, two = (run(Context(BOOKS, two_books, asked=asked)) for _ in range(2))
-    assert one.records == two.records
-    assert one.details == two.details
+    contexts = [Context(BOOKS, two_books, asked=asked) for _ in range(3)]
+    contexts[1].cache = tmp_path / "other"  # nothing shared
+    one, two = run(contexts[0]), run(contexts[1])
+
+    def never(work: _Work, layout: Layout, share: float) -> SmallLM:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(_Work, "small", never)
+    again = run(contexts[2])
+    assert one.records == two.records == again.records
+    assert one.details == two.details == again.details
+    contexts[2].seed = 1
+    with pytest.raises(AssertionError, match="trained again"):
+        TRACK.run(contexts[2])  # type: ignore[arg-type]
 
 
 def test_it_is_shown_beside_the_words_and_the_voice_of_the_resynthesis(tmp_path: Path) -> None:

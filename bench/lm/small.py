@@ -33,7 +33,7 @@ class Recipe:
     """
 
     shape: Shape = field(default_factory=Shape)
-    positions: int = 80_000
+    positions: int = 60_000
     batch: int = 256
     rate: float = 2e-3
     weight_decay: float = 0.1

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,18 @@ from bench.layouts import Flatten, Layout, suited
 from bench.lm.laid import Item, LaidNGram, Predictor, uniform
 from bench.lm.ngram import Floats
 from bench.lm.scoring import by_stream, slope, subset
+from bench.store import key_of
 from bench.tracks import lm_rows as rows
 from bench.tracks.contract import TRAIN, ItemSums, TokenContext, TokenItem, TrackResult
+from bench.tracks.lm_learnt import Remembered, digest
 from bench.tracks.rows import absent
 
+VERSION = "1"
+"""Of the small transformer's figures; part of the key of what is kept of it."""
 ORDER = 4
 SHARES = (0.5, 1.0)  # of the training speech
-Maker = Callable[[Layout, float], Any]
-"""Layout and share of the training speech → an untrained model with `fit(items)` that returns a
-`Predictor`."""
+Maker = Callable[[Layout, int], Any]
+"""Layout and which of SHARES → the model trained on that share."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,10 @@ def predictability(
     work = _Work(context, train, test, result)
     layouts = suited(context.info.streams)
     if context.wanted(rows.UNIGRAM.name):
-        flat = layouts[Flatten.name]
-        work.row(rows.UNIGRAM, flat, lambda layout, _: LaidNGram(layout, 1), "unigram")
+        work.row(rows.UNIGRAM, layouts[Flatten.name], partial(work.ngram, 1), "unigram")
     for end, kind in rows.PREDICTED.items():
         if context.wanted(rows.NGRAM[end].name):
-            layout = layouts[kind.name]
-            work.row(rows.NGRAM[end], layout, lambda layout, _: LaidNGram(layout, ORDER), "n-gram")
+            work.row(rows.NGRAM[end], layouts[kind.name], partial(work.ngram, ORDER), "n-gram")
     judge: Predictor | None = None
     paired = [row for row in (*rows.PAIRS.values(), rows.SUITE_PAIRS) if row in wanted]
     with _threads(context.threads):
@@ -94,11 +96,13 @@ def predictability(
             layout = layouts[kind.name]
             for_pairs = bool(paired) and end == "flatten"
             if context.wanted(rows.SMALL[end].name):
-                made = work.row(rows.SMALL[end], layout, work.small, "small")
+                made = work.row(rows.SMALL[end], layout, work.learnt, "small")
                 judge = made if for_pairs else judge
             elif for_pairs and isinstance(layout, Layout):
-                with suppress(UserError):  # which the row of the same layout tells
-                    judge = work.small(layout, SHARES[-1]).fit(work.sizes[-1])
+                with suppress(UserError):  # the rows of pairs tell it below
+                    for item in (*train.ids, *test.ids):
+                        layout.places([len(ids) for ids in item])
+                    judge = work.learnt(layout, len(SHARES) - 1)
     if judge is None:
         lack = str(layouts[Flatten.name])
         if isinstance(layouts[Flatten.name], Layout):
@@ -137,18 +141,39 @@ class _Work:
         whole = Recipe(seed=self.context.seed)
         return SmallLM(layout, replace(whole, positions=int(whole.positions * share)), device)
 
-    def fitted(self, layout: Layout, make: Maker, kind: str) -> tuple[Any, list[Floats]]:
-        """The model of all the training speech, and the test's bits for each share.
+    def learnt(self, layout: Layout, size: int) -> Remembered:
+        """The small transformer trained on a share of the speech, or its bits from disk.
 
         Of one stream all layouts are one sequence, so one model serves them all.
         """
+        from bench.lm.small import Recipe
+
+        context, items = self.context, self.sizes[size]
+        streams = context.info.streams
+        key = key_of(
+            version=VERSION,
+            layout=layout.name if len(streams) > 1 else "",
+            streams=[[s.vocabulary, s.rate] for s in streams],
+            recipe=repr(Recipe(seed=context.seed)),
+            share=SHARES[size],
+            threads=context.threads,
+            train=digest(items),
+        )
+        identity = key_of(kind="small language models", **context.identity)
+        path = context.cache / "lm" / f"{identity}.sqlite"
+        share = SHARES[size]
+        return Remembered(path, key, len(streams), lambda: self.small(layout, share).fit(items))
+
+    def ngram(self, order: int, layout: Layout, size: int) -> LaidNGram:
+        """An n-gram counted on a share of the speech."""
+        return LaidNGram(layout, order).fit(self.sizes[size])
+
+    def fitted(self, layout: Layout, make: Maker, kind: str) -> tuple[Any, list[Floats]]:
+        """The model of all the training speech, and the test's bits for each share."""
         key = (kind, "" if len(layout.streams) == 1 else layout.name)
         if key not in self._fitted:
-            found: list[Floats] = []
-            for share, items in zip(SHARES, self.sizes, strict=True):
-                model = make(layout, share).fit(items)
-                found.append(model.bits(self.test.ids))
-            self._fitted[key] = model, found
+            models = [make(layout, size) for size in range(len(SHARES))]
+            self._fitted[key] = models[-1], [model.bits(self.test.ids) for model in models]
         return self._fitted[key]
 
     def row(self, row: MetricRow, layout: Layout | str, make: Maker, kind: str) -> Predictor | None:

@@ -14,7 +14,7 @@ PREDICTED: dict[str, type[Layout]] = {
 }
 """Layouts that are predicted, by the end of their rows' names."""
 
-MOST_TRAIN, MOST_TEST, MOST_PAIRS = 2_000_000, 160_000, 80_000
+MOST_TRAIN, MOST_TEST, MOST_PAIRS = 2_000_000, 120_000, 60_000
 """Ids that are enough, utterances in the order of their ids' sha256."""
 
 _CHEN = "Chen & Goodman 1998, interpolated modified Kneser-Ney"
