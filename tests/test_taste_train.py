@@ -65,7 +65,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(data: Path, units: Path, out: Path, *more: str) -> int:
     line = ["train", "taste", "--data", str(data), "--units", str(units), "--voice", "her",
             "--lexicon", str(data / "lexicon.dict"), "--batch", "1", "--others", "1",
-            "--entries", "4", "--device", "cpu", "--threads", "1", "--out", str(out), *more]  # fmt: skip
+            "--entries", "4", "--device", "cpu", "--threads", "1",
+            "--out", str(out), *more]  # fmt: skip
     return taste_command.train_taste(parser().parse_args(line))
 
 
@@ -117,8 +118,8 @@ def test_mistakes_are_told_before_any_work(
 
 
 def test_labels_stand_where_the_phones_are() -> None:
-    phones = [{"phone": "SIL", "start": 0.0, "end": 0.05}, {"phone": "K", "start": 0.05, "end": 0.1},
-              {"phone": "IY", "start": 0.1, "end": 0.2}]  # fmt: skip
+    spans = (("SIL", 0.0, 0.05), ("K", 0.05, 0.1), ("IY", 0.1, 0.2))
+    phones = [{"phone": name, "start": start, "end": end} for name, start, end in spans]
     found = taste_data.frame_labels(phones, 10)
     k, iy = (SYMBOLS.index(p) - 5 for p in ("K", "IY"))
     np.testing.assert_array_equal(found, [39, 39, k, k, iy, iy, iy, iy, 39, 39])
