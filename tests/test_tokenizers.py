@@ -37,6 +37,7 @@ CASES = [
     ("soundstream", {}),
     ("soundstream", {"codebooks": "2"}),
     ("units", {}),
+    ("units", {"k": "100", "dedup": "true"}),
     ("units", {"dedup": "true", "durations": "true", "bpe": "500"}),
     ("text", {}),
     ("identity", {}),
