@@ -35,7 +35,7 @@ def corpus(folder: Path, minutes: float) -> list[Samples]:
     return made
 
 
-@pytest.mark.parametrize("name", ["mulaw", "lyra"])
+@pytest.mark.parametrize("name", ["mulaw", "lyra", "soundstream"])
 def test_encode(benchmark: Any, name: str, data_dir: Path, tmp_path: Path) -> None:
     """`overhead`: wall clock of the whole command over that of the tokenizer alone."""
     settings = {}
