@@ -83,7 +83,8 @@ def show(result: Result, console: Console, folder: str) -> None:
     t, s = result.tokenizer, result.suite
     console.print(
         f"[bold]{escape(t.variant)} on {s.name} {s.version}: {s.utterances} utterances, "
-        f"{s.seconds / 60:.1f} minutes[/bold]"
+        f"{s.seconds / 60:.1f} minutes[/bold]",
+        width=min(WIDTH, console.width),
     )
     notes: dict[str, list[str]] = {}
     clustered = Counter[str]()
