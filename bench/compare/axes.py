@@ -61,6 +61,7 @@ _OF_METRIC = {
         "voicing_error",
         "energy_correlation",
         "rate_error",
+        "word_durations",
     ),
     "quality": (
         "distillmos",
@@ -90,7 +91,13 @@ _OF_METRIC = {
     ),
 }
 _AXIS = {metric: axis for axis, metrics in _OF_METRIC.items() for metric in metrics}
-_OF_TRACK = {"tokens": "content", "probe": "content", "lm": "learnability", "speed": "speed"}
+_OF_TRACK = {
+    "tokens": "content",
+    "probe": "content",
+    "aligned": "content",
+    "lm": "learnability",
+    "speed": "speed",
+}
 
 
 def axis_of(key: Key) -> str:

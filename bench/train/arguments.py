@@ -199,3 +199,4 @@ def _taste(made: argparse.ArgumentParser) -> None:
     ):
         made.add_argument(name, type=int, default=step, metavar="STEP", help=f"{about} ({step})")
     _against(made, mel=8.0)
+    _anneal(made)

@@ -24,7 +24,7 @@ from bench import checkpoint
 from bench.nn.spectra import MelDistance
 from bench.nn.taste import KIND, Taste, TasteConfig
 from bench.train.adversary import Adversary
-from bench.train.gan import average, descend, optimizer
+from bench.train.gan import Fade, average, constant, descend, optimizer
 from bench.train.loop import cosine
 from bench.train.soundstream import MEL_SCALES
 from bench.train.taste_data import WindowBatch, Windows
@@ -71,10 +71,14 @@ class Settings:
 
 
 class Trainer:
-    """One run; `step(n)` trains once and returns its losses."""
+    """One run; `step(n)` trains once and returns its losses.
 
-    def __init__(self, settings: Settings, train: Windows, held: Windows, device: str) -> None:
-        self.settings, self.train, self.device = settings, train, device
+    fade: factor of the learning rate once sound is learned.
+    """
+
+    def __init__(self, settings: Settings, train: Windows, held: Windows, device: str,
+                 fade: Fade = constant) -> None:  # fmt: skip
+        self.settings, self.train, self.device, self.fade = settings, train, device, fade
         torch.manual_seed(settings.seed)
         self.model = Taste(settings.model).to(device)
         self.average = Taste(settings.model).to(device)
@@ -139,7 +143,7 @@ class Trainer:
             self._start_quantizer()
         if number == s.sound_from:
             self.average.load_state_dict(self.model.state_dict())
-        rate = s.sound_rate
+        rate = s.sound_rate * self.fade(number)
         if number < s.sound_from:
             rate = s.rate * cosine(number, s.sound_from, floor=0.2)
         for group in self.makers.param_groups:

@@ -21,6 +21,7 @@ from bench.nn.taste_text import Phones, Pronouncer, read_lexicon, write_lexicon
 from bench.nn.vocoder import KIND as VOCODER
 from bench.ssl_encoders import MoonshineEncoder
 from bench.train import corpus
+from bench.train.gan import falling
 from bench.train.runs import Rows, drive, keep_list, speech
 from bench.train.taste import Settings, Trainer
 from bench.train.taste_data import Prepared, Said, Windows, octave_of, prepare, said, train_reader
@@ -73,14 +74,16 @@ def train_taste(arguments: argparse.Namespace) -> int:
 
     model = TasteConfig(vocoder.config, tuple(speakers), octave, arguments.codebooks,
                         arguments.entries)  # fmt: skip
-    settings = Settings(model, arguments.seed, arguments.batch, warmup=arguments.warmup,
+    settings = Settings(model, arguments.seed, arguments.batch, arguments.others,
+                        warmup=arguments.warmup,
                         dropout=arguments.dropout_from, sound_from=arguments.sound_from,
                         adversarial_from=arguments.adversarial_from, mel=arguments.mel,
                         discriminators=arguments.discriminators,
                         start=vocoder.revision)  # fmt: skip
     train, validation = told(known), told(unheard)
     trainer = Trainer(settings, Windows(train, settings.batch, settings.others, settings.seed),
-                      Windows(validation, HELD, 0, settings.seed), device)  # fmt: skip
+                      Windows(validation, HELD, 0, settings.seed), device,
+                      falling(arguments.steps, arguments.anneal))  # fmt: skip
     trainer.start_from(vocoder, reader.state_dict())
     print(f"{len(train)} of {len(known)} recordings, each at two tempos, have words "
           f"that the lexicon knows; {len(validation)} held out")  # fmt: skip
