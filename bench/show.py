@@ -12,6 +12,8 @@ from rich.table import Table
 from bench.results import Result, Row
 
 WIDTH = 100
+COMPARED = {"resynthesis": "original", "probe": "log-mel"}
+"""What the rows of a track are compared with, where one word tells it."""
 DIGITS = {
     "%": 1,
     "bit/s": 0,
@@ -71,7 +73,8 @@ def _table(track: str, console: Console) -> Table:
         width=min(WIDTH, max(console.width, 80)),
     )
     table.add_column(track, no_wrap=True)
-    for name in ("value", "95 % interval", "original", "difference (95 %)", "n"):
+    compared = COMPARED.get(track, "reference")
+    for name in ("value", "95 % interval", compared, "difference (95 %)", "n"):
         # On a narrow terminal the ranges take two lines; no figure is cut.
         ranges = name in ("95 % interval", "difference (95 %)")
         table.add_column(name, justify="right", no_wrap=not ranges, overflow="fold")

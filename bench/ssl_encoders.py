@@ -95,16 +95,18 @@ class MoonshineEncoder:
         from bench.judges._common import check
 
         check(audio)
-        return np.concatenate([self._piece(piece) for piece in pieces(audio, self.hop)])
+        wanted = self.layer or 0
+        return np.concatenate([self.states(piece)[wanted] for piece in pieces(audio, self.hop)])
 
-    def _piece(self, audio: Samples) -> Frames:
+    def states(self, audio: Samples) -> Sequence[Frames]:
+        """Each hidden state [ceil(L / 384), 288] of one of `pieces`; number 0 goes into layer 1."""
         from bench.moonshine_layers import hidden_states
 
         count = -(-len(audio) // self.hop)
         padded = np.zeros((count - 1) * self.hop + self.reach, dtype=np.float32)
         room = padded[self.before : self.before + len(audio)]
         room[:] = audio[: len(room)]
-        return hidden_states(padded, self._device)[self.layer or 0]
+        return hidden_states(padded, self._device)
 
 
 def pieces(audio: Samples, hop: int) -> list[Samples]:

@@ -81,28 +81,19 @@ class Ears:
 
     def __init__(self, device: str = "cpu") -> None:
         self.encoder = MoonshineEncoder(device=device, threads=1)
-        self._device = device
 
     def __call__(self, audio: Floats) -> Heard:
         """audio: float32 [L] at 16 kHz; F = ceil(L / 384). ItemFailure under 0.1 s."""
         from bench.judges._common import check
 
         check(audio)
-        found = [self._layers(piece) for piece in pieces(audio, HOP)]
-        shallow, units, deep = (np.concatenate([f[i] for f in found]) for i in range(3))
+        found = [self.encoder.states(piece) for piece in pieces(audio, HOP)]
+        shallow, units, deep = (
+            np.concatenate([states[layer] for states in found]) for layer in (SHALLOW, UNITS, DEEP)
+        )
         f0 = track(audio.astype(np.float64)).astype(np.float32)
         offset = (len(audio) / RATE - (len(f0) - 1) * 0.01) / 2
         return Heard(shallow, units, deep, log_mels(audio), f0, offset)
-
-    def _layers(self, audio: Floats) -> tuple[Floats, Floats, Floats]:
-        from bench.moonshine_layers import hidden_states
-
-        own = self.encoder
-        padded = np.zeros((-(-len(audio) // HOP) - 1) * HOP + own.reach, dtype=np.float32)
-        room = padded[own.before : own.before + len(audio)]
-        room[:] = audio[: len(room)]
-        states = hidden_states(padded, self._device)
-        return states[SHALLOW], states[UNITS], states[DEEP]
 
 
 def log_mels(audio: Floats) -> Floats:
