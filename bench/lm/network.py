@@ -84,8 +84,10 @@ class TokenNetwork(nn.Module):
     "flat": a row is one cell, of the stream whose turn it is. "rows": the H cells of a row are
     predicted from the rows before, independent of each other (delay, parallel). "depth": a second
     transformer goes over the cells of a row, each after those before it (Moshi, RQ-Transformer).
-    Each stream has embeddings and a head of its own; heads begin at zero, so that an untrained
-    network gives each id 1/V.
+    Each stream has embeddings and a head of its own, to which the products with its embeddings are
+    added (Press and Wolf 2017), times a factor that is learned: what came before is then likelier
+    after a few steps. Heads and factors begin at zero, so that an untrained network gives each id
+    1/V.
     """
 
     def __init__(self, vocabularies: Sequence[int], kind: Kind, shape: Shape) -> None:
@@ -106,6 +108,7 @@ class TokenNetwork(nn.Module):
             self.depth = self._blocks(shape.depth_layers)
             self.depth_last = nn.RMSNorm(width)
         self.heads = nn.ModuleList(nn.Linear(width, v) for v in vocabularies)
+        self.tied = nn.Parameter(torch.zeros(len(vocabularies)))
         longest = max(shape.context, len(self.vocabularies))
         turn = rotations(longest, width // shape.heads)
         self.register_buffer("turn", turn, persistent=False)
@@ -150,16 +153,23 @@ class TokenNetwork(nn.Module):
         made: Tensor = self.embed(place)
         return made
 
+    def _logits(self, k: int, x: Tensor) -> Tensor:
+        """Of the ids of stream k [N, V], from states [N, D]."""
+        first = int(self.starts[k])
+        own = self.embed.weight[first : first + self.vocabularies[k]]
+        logits: Tensor = self.heads[k](x) + self.tied[k] * (x @ own.T)
+        return logits
+
     def _nats(self, x: Tensor, ids: Tensor, streams: Tensor) -> Tensor:
         """−ln P of each cell from its state [..., D]."""
         nats = ids.new_zeros(ids.shape, dtype=torch.float32)
-        for k, head in enumerate(self.heads):
+        for k in range(len(self.heads)):
             here = streams == k
             states, targets = x[here], ids[here]
             # All of them when training, which keeps them anyway; else some at a time.
             some = len(targets) if self.training else CELLS_AT_ONCE // self.vocabularies[k]
             found = [
-                F.cross_entropy(head(s), t, reduction="none")
+                F.cross_entropy(self._logits(k, s), t, reduction="none")
                 for s, t in zip(
                     states.split(max(1, some)), targets.split(max(1, some)), strict=True
                 )

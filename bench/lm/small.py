@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ class Recipe:
 
     positions: rows that the trunk is trained on in all, however often that goes over the data;
     batch: rows in one step, few, since a small network learns by the number of steps;
-    rate: of AdamW, after a linear warm-up and then down a cosine;
+    rate: of AdamW, after a linear warm-up and then down a cosine; boost: times which embeddings
+    learn, since an id comes up in few of the steps;
     held_out: share of the training utterances, but at most `held_out_rows` rows, on which the
     weights to keep are chosen, `checks` times in the run; seed: of weights, order and dropout.
     """
@@ -36,6 +38,7 @@ class Recipe:
     positions: int = 60_000
     batch: int = 256
     rate: float = 2e-3
+    boost: float = 20.0
     weight_decay: float = 0.1
     held_out: float = 1 / 16
     held_out_rows: int = 4096
@@ -88,7 +91,8 @@ class SmallLM:
     def fit(self, items: Sequence[Item]) -> SmallLM:
         """Train on these utterances and keep the weights that were best on the held-out ones.
 
-        Without any ids, or before training, it gives each id 1/V.
+        It begins with how often each id comes up. Without any ids, or before training, it gives
+        each id 1/V.
         """
         recipe = self.recipe
         rng = np.random.default_rng(recipe.seed)
@@ -96,6 +100,7 @@ class SmallLM:
         held, kept = _hold_out(laid, recipe, rng)
         if not kept:
             return self
+        self._count(kept)
         optimizer = torch.optim.AdamW(
             self._groups(),
             lr=recipe.rate,
@@ -109,7 +114,8 @@ class SmallLM:
             for windows in self._batches(kept, rng):
                 warmup = recipe.positions // 20
                 for group in optimizer.param_groups:
-                    group["lr"] = recipe.rate * cosine(done, recipe.positions, warmup)
+                    rate = recipe.rate * cosine(done, recipe.positions, warmup)
+                    group["lr"] = rate * group["boost"]
                 done += self._step(optimizer, windows)
                 if done >= every * (checked + 1):
                     checked = int(done // every)
@@ -120,12 +126,23 @@ class SmallLM:
             self.network.load_state_dict(best[1])
         return self
 
-    def _groups(self) -> list[dict[str, object]]:
-        """Matrices decay, vectors do not."""
-        every = list(self.network.parameters())
+    @torch.no_grad()
+    def _count(self, laid: list[_Laid]) -> None:
+        """Start each head at the logarithm of its ids' shares, one added to each count."""
+        for k, head in enumerate(self.network.heads):
+            ids = np.concatenate([item.ids[item.streams == k] for item in laid])
+            counts = np.bincount(ids, minlength=len(head.bias)) + 1.0
+            head.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Matrices decay, vectors and embeddings do not."""
+        network = self.network
+        fast = [network.embed.weight, network.tied]
+        rest = [p for p in network.parameters() if all(p is not f for f in fast)]
         return [
-            {"params": [p for p in every if p.ndim > 1]},
-            {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0},
+            {"params": fast, "weight_decay": 0.0, "boost": self.recipe.boost},
+            {"params": [p for p in rest if p.ndim > 1], "boost": 1.0},
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0, "boost": 1.0},
         ]
 
     def _step(self, optimizer: torch.optim.Optimizer, windows: list[_Laid]) -> int:

@@ -25,7 +25,7 @@ CHANCE = "chance is 50 %; under the small transformer over flatten"
 
 class LmTrack:
     name = "lm"
-    version = "1"
+    version = "2"
     rows = rows.ROWS
 
     def splits(self, wanted: Callable[[str], bool]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from bench.tracks.contract import TRAIN, ItemSums, TokenContext, TokenItem, Trac
 from bench.tracks.lm_learnt import Remembered, digest
 from bench.tracks.rows import absent
 
-VERSION = "1"
+VERSION = "2"
 """Of the small transformer's figures; part of the key of what is kept of it."""
 ORDER = 4
 SHARES = (0.5, 1.0)  # of the training speech
