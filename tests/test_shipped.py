@@ -122,3 +122,20 @@ def test_units_speak_as_long_as_was_spoken(chosen: dict[str, str]) -> None:
         assert sum(map(len, said)) == pytest.approx(sum(map(len, clips)), rel=0.25)
     else:
         assert all(0 <= len(b) - len(a) < 384 for a, b in zip(clips, said, strict=True))
+
+
+def test_the_speech_ids_of_taste_hold_durations_that_its_text_does_not() -> None:
+    from bench.nn.taste_align import aligner
+
+    made = tokenizer("taste")
+    kept: dict[int, list[bool]] = {1: [], 5: []}  # by streams: the text alone, all
+    for row, clip in speech(10):
+        tokens, text = made.encode(AudioBatch.of([clip], 16_000))[0], str(row["text"])
+        before = aligner().words(clip, text)
+        for count, near in kept.items():
+            after = aligner().words(made.decode([Tokens(tokens.streams[:count])])[0], text)
+            pairs = zip(before, after, strict=True)
+            near += [abs(a.seconds - b.seconds) <= 0.05 for a, b in pairs]
+    alone, whole = (float(np.mean(near)) for near in kept.values())
+    assert whole > 0.6
+    assert whole > alone + 0.1

@@ -39,6 +39,7 @@ CASES = [
     ("units", {}),
     ("units", {"k": "100", "dedup": "true"}),
     ("units", {"dedup": "true", "durations": "true", "bpe": "500"}),
+    ("taste", {}),
     ("text", {}),
     ("identity", {}),
     ("shuffled", {}),

@@ -61,7 +61,9 @@ def train_taste(arguments: argparse.Namespace) -> int:
         return prepare(rows, corpus.clips, kmeans.ids, folder / "prepared" / kmeans.revision)
 
     known, unheard = prepared(heard), prepared(held)
-    keep_list(folder, [r for r in heard if r["utterance"] in {p.clip.utterance for p in known}])
+    learnt = {p.clip.utterance for p in known}
+    heard = [row for row in heard if row["utterance"] in learnt]
+    keep_list(folder, heard)
     reader = _reader(known, folder / "prepared" / "reader", arguments.seed)
     speakers = [voice, *sorted({p.clip.speaker for p in known} - {voice})]
     octave = octave_of(known, voice)
