@@ -86,7 +86,10 @@ def test_the_shapes_of_honest_probes(tmp_path: Path) -> None:
             for task, row in (("speaker", "speaker_accuracy"), ("phone", "phone_accuracy")):
                 found = told[task][size]["rows"][row]
                 majority = max(found["majority"], 100 / len(told[task]["classes"]))
-                assert found["arms"]["random"]["value"] < majority + 15
+                # Ids that have heard a phone's neighbours can learn some of its random labels
+                # (docs/probes.md), but nowhere near as many as true ones.
+                half = found["arms"]["tokens"]["value"] / 2
+                assert found["arms"]["random"]["value"] < max(majority + 15, half)
     assert codec["speaker_accuracy_network"]["value"] >= units["speaker_accuracy_network"]["value"]
     for told in (of_units, of_codec):
         for task in ("phone", "speaker", "emotion", "language"):
