@@ -131,8 +131,9 @@ class SmallLM:
         """Start each head at the logarithm of its ids' shares, one added to each count."""
         for k, head in enumerate(self.network.heads):
             ids = np.concatenate([item.ids[item.streams == k] for item in laid])
-            counts = np.bincount(ids, minlength=len(head.bias)) + 1.0
-            head.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+            bias = head.get_parameter("bias")
+            counts = np.bincount(ids, minlength=len(bias)) + 1.0
+            bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     def _groups(self) -> list[dict[str, Any]]:
         """Matrices decay, vectors and embeddings do not."""
