@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench import registry
+from bench.pools import Halted
 from bench.probing import arms, engine, sequence
 from bench.probing.contract import Batch, Capacity
 from bench.probing.engine import Outcome, Task
@@ -108,7 +109,7 @@ def test_the_learning_rate_is_that_of_the_best_validation_loss() -> None:
 def test_a_halted_training_ends_at_its_next_step() -> None:
     how, jobs = made("speaker", "linear", SHORT)
     how.halted.set()
-    with pytest.raises(engine.Halted):
+    with pytest.raises(Halted):
         engine.run(how, jobs)
 
 

@@ -29,7 +29,7 @@ from bench.lm.scoring import by_stream, per_second, slope, subset
 from bench.lm.small import Recipe, SmallLM
 
 TINY = Recipe(
-    shape=Shape(width=32, layers=2, heads=2, depth_layers=1, context=64, dropout=0.1),
+    shape=Shape(width=32, layers=2, heads=2, depth_layers=1, context=64),
     positions=6_000,
     batch=512,
     rate=1e-2,

@@ -245,6 +245,17 @@ def test_one_stream_is_one_sequence_in_every_layout(monkeypatch: pytest.MonkeyPa
     assert value(result, "lm_steps_delay") == value(result, "lm_steps_flatten") == 25
 
 
+def test_as_many_threads_as_there_are_give_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one = run(Context(BOOKS, two_books))
+    monkeypatch.setattr(Context, "threads", 3)
+    monkeypatch.setattr(Context, "cache", tmp_path / "anew")
+    many = run(Context(BOOKS, two_books))
+    assert many.records == one.records
+    assert many.details == one.details
+
+
 def test_streams_of_one_rate_and_unlike_lengths_are_told() -> None:
     def uneven(rng: np.random.Generator) -> tuple[Ids, ...]:
         first, second = two_books(rng)

@@ -19,7 +19,7 @@ from bench.contracts import JudgeInfo, Judgement, Samples
 from bench.errors import UserError
 from bench.judges._common import SAMPLE_RATE, Workers, caught, check, on
 
-REVISION = 1
+REVISION = 2
 SECONDS = 9.01
 WINDOW = int(SECONDS * SAMPLE_RATE)
 CALIBRATION = {  # polynomials from the raw outputs to MOS, in the order of these outputs

@@ -26,7 +26,7 @@ class Shape:
     """Size of the network, the same for every tokenizer; embeddings and heads come on top.
 
     width: D; layers, heads of the trunk; depth_layers: of the depth transformer, of width D too;
-    context: rows that a position can see; dropout: on the output of each layer.
+    context: rows that a position can see.
     """
 
     width: int = 128
@@ -34,7 +34,6 @@ class Shape:
     heads: int = 4
     depth_layers: int = 2
     context: int = 512
-    dropout: float = 0.0
 
 
 class Block(nn.Module):
@@ -43,7 +42,7 @@ class Block(nn.Module):
     RoPE: Su et al. 2021, "RoFormer". The rest as in Llama (Touvron et al. 2023) with a GELU MLP.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.before = nn.RMSNorm(width)
@@ -52,7 +51,6 @@ class Block(nn.Module):
         self.between = nn.RMSNorm(width)
         self.wide = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
-        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, turn: Tensor) -> Tensor:
         """[B, S, D] → [B, S, D]; `turn` as `rotations` makes it."""
@@ -60,8 +58,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.before(x)).view(rows, steps, 3, self.heads, -1).unbind(2)
         q, k, v = (y.transpose(1, 2) for y in (rotate(q, turn), rotate(k, turn), v))
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.drop(self.out(seen.transpose(1, 2).reshape(rows, steps, width)))
-        return x + self.drop(self.narrow(F.gelu(self.wide(self.between(x)))))
+        x = x + self.out(seen.transpose(1, 2).reshape(rows, steps, width))
+        return x + self.narrow(F.gelu(self.wide(self.between(x))))
 
 
 def rotations(context: int, width: int) -> Tensor:
@@ -119,7 +117,7 @@ class TokenNetwork(nn.Module):
 
     def _blocks(self, count: int) -> nn.ModuleList:
         shape = self.shape
-        return nn.ModuleList(Block(shape.width, shape.heads, shape.dropout) for _ in range(count))
+        return nn.ModuleList(Block(shape.width, shape.heads) for _ in range(count))
 
     def forward(self, ids: Tensor, streams: Tensor) -> Tensor:
         """−ln P of each cell, float32 [B, S, H], 0 where there is none; S ≤ context.

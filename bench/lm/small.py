@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from bench.layouts.rows import Rows
 from bench.lm.laid import Item
 from bench.lm.network import Kind, Shape, TokenNetwork
 from bench.lm.ngram import Floats
+from bench.pools import Halted
 from bench.train.loop import cosine
 
 
@@ -31,7 +33,7 @@ class Recipe:
     rate: of AdamW, after a linear warm-up and then down a cosine; boost: times which embeddings
     learn, since an id comes up in few of the steps;
     held_out: share of the training utterances, but at most `held_out_rows` rows, on which the
-    weights to keep are chosen, `checks` times in the run; seed: of weights, order and dropout.
+    weights to keep are chosen, `checks` times in the run; seed: of weights and order.
     """
 
     shape: Shape = field(default_factory=Shape)
@@ -76,7 +78,7 @@ class SmallLM:
             if isinstance(layout, TemporalDepth)
             else "rows"
         )
-        with _seeded(self.recipe.seed, self.device):
+        with _seeded(self.recipe.seed):
             vocabularies = [s.vocabulary for s in layout.streams]
             self.network = TokenNetwork(vocabularies, kind, self.recipe.shape).to(self.device)
         self.history: list[tuple[int, float]] = []
@@ -88,11 +90,11 @@ class SmallLM:
         return sum(p.numel() for p in self.network.parameters())
 
     # ---------------------------------------------------------------------------------- training
-    def fit(self, items: Sequence[Item]) -> SmallLM:
+    def fit(self, items: Sequence[Item], halted: Event | None = None) -> SmallLM:
         """Train on these utterances and keep the weights that were best on the held-out ones.
 
         It begins with how often each id comes up. Without any ids, or before training, it gives
-        each id 1/V.
+        each id 1/V. Raises Halted soon after another thread sets `halted`.
         """
         recipe = self.recipe
         rng = np.random.default_rng(recipe.seed)
@@ -110,18 +112,19 @@ class SmallLM:
         )
         every = recipe.positions / recipe.checks
         done, checked, best = 0, 0, (float("inf"), self._weights())
-        with _seeded(recipe.seed + 1, self.device):
-            for windows in self._batches(kept, rng):
-                warmup = recipe.positions // 20
-                for group in optimizer.param_groups:
-                    rate = recipe.rate * cosine(done, recipe.positions, warmup)
-                    group["lr"] = rate * group["boost"]
-                done += self._step(optimizer, windows)
-                if done >= every * (checked + 1):
-                    checked = int(done // every)
-                    best = self._check(held, done, best)
-                if done >= recipe.positions:
-                    break
+        for windows in self._batches(kept, rng):
+            if halted is not None and halted.is_set():
+                raise Halted
+            warmup = recipe.positions // 20
+            for group in optimizer.param_groups:
+                rate = recipe.rate * cosine(done, recipe.positions, warmup)
+                group["lr"] = rate * group["boost"]
+            done += self._step(optimizer, windows)
+            if done >= every * (checked + 1):
+                checked = int(done // every)
+                best = self._check(held, done, best)
+            if done >= recipe.positions:
+                break
         if held:
             self.network.load_state_dict(best[1])
         return self
@@ -212,7 +215,7 @@ class SmallLM:
         pieces.sort(key=lambda p: len(p[2].ids))
         out = np.zeros((len(laid), len(self.layout.streams)))
         at = 0
-        for group in _grouped([p[2] for p in pieces], 8 * context):
+        for group in _grouped([p[2] for p in pieces], 2 * context):
             ids, streams = self._padded(group)
             nats = self.network(ids, streams).double().cpu().numpy()
             for row, (n, scored, window) in enumerate(pieces[at : at + len(group)]):
@@ -275,9 +278,12 @@ def _grouped(windows: list[_Laid], rows: int) -> Iterator[list[_Laid]]:
         yield group
 
 
+_random = Lock()  # torch has one source of random numbers for all threads
+
+
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's own random numbers from `seed` inside, as they were outside."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+def _seeded(seed: int) -> Iterator[None]:
+    """Torch's own random numbers from `seed` inside, as they were outside; one thread at a time."""
+    with _random, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from threading import Event
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
+from bench.pools import Halted
 from bench.probing.contract import Batch, Floats, Ids, Labels, Losses, Outputs, Probe
 from bench.probing.heads import DIM, Models, Packed, Params
 from bench.probing.inputs import Layout
@@ -78,10 +81,6 @@ class Task:
     orders: Tensor
     tables: Tables
     halted: Event
-
-
-class Halted(Exception):  # noqa: N818 - asked for, not an error
-    """Training ended before its time, and nothing of it is kept."""
 
 
 def task(
@@ -189,11 +188,7 @@ class _Training:
         self._mean(
             self.t.probe.loss(output, batch, self.t.labels[0]), trained=True
         ).sum().backward()
-        rates = torch.tensor([self.jobs[m].rate for m in which], device=output.device)
-        with torch.no_grad():
-            for name, p in self.params.items():
-                boost = s.boost if name in self.t.models.sparse else 1.0
-                self._adam(p, *self.moments[name], boost * rates, step)
+        self._adam(step)
 
     @staticmethod
     def _mean(found: Losses, *, trained: bool) -> Tensor:
@@ -203,16 +198,31 @@ class _Training:
             nats = nats + found.beside
         return nats.sum(1) / found.symbols.sum(1).clamp_min(1)
 
-    def _adam(self, p: Tensor, m: Tensor, v: Tensor, rates: Tensor, step: int) -> None:
-        """One step of Adam (Kingma and Ba 2015), betas 0.9 and 0.99, in few passes over memory."""
-        assert p.grad is not None
-        g, p.grad = p.grad, None
-        p.requires_grad_(False)
-        unbias = (1 - 0.99**step) ** 0.5
-        rate = (rates * (unbias / (1 - 0.9**step))).reshape(-1, *[1] * (p.dim() - 1))
-        m.lerp_(g, 0.1)
-        v.mul_(0.99).addcmul_(g, g, value=0.01)
-        p.addcdiv_(m * rate, v.sqrt().add_(1e-8 * unbias), value=-1)
+    @torch.no_grad()
+    def _adam(self, step: int) -> None:
+        """One step of Adam (Kingma and Ba 2015), betas 0.9 and 0.99, in one pass over memory for
+        neighbouring models of one learning rate."""
+        parts: dict[float, list[tuple[Tensor, Tensor, Tensor, Tensor]]] = {}
+        for name, p in self.params.items():
+            assert p.grad is not None
+            g, p.grad = p.grad.contiguous(), None
+            p.requires_grad_(False)
+            m, v = self.moments[name]
+            boost = self.t.settings.boost if name in self.t.models.sparse else 1.0
+            first = 0
+            for rate, group in groupby(self.jobs[i].rate for i in self.active.tolist()):
+                last = first + len(list(group))
+                parts.setdefault(boost * rate, []).append(
+                    (p[first:last], g[first:last], m[first:last], v[first:last])
+                )
+                first = last
+        for rate, found in parts.items():
+            before = [torch.tensor(step - 1.0, device=p.device) for p, *_ in found]
+            params, grads, means, squares = map(list, zip(*found, strict=True))
+            adam(
+                params, grads, means, squares, [], before, fused=True, amsgrad=False,
+                beta1=0.9, beta2=0.99, lr=rate, weight_decay=0.0, eps=1e-8, maximize=False,
+            )  # fmt: skip
 
     # ------------------------------------------------------------------------------- validation
     def _look(self, step: int) -> None:

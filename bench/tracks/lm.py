@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from bench.contracts import Ids, Sums
 from bench.lm.laid import Item, Predictor
 from bench.lm.pairs import Clip, bits_an_id, judged, preferred, spoiled
+from bench.pools import one_processor_each
 from bench.tracks import lm_rows as rows
 from bench.tracks.contract import TRAIN, ItemSums, TokenContext, TokenItem, TrackResult
 from bench.tracks.lm_bits import Speech, predictability
@@ -59,13 +61,16 @@ def pairs(
     clips = [_clip(item, streams) for item, streams in zip(kept.items, kept.ids, strict=True)]
     made = spoiled(clips, context.seed)
     wanted = {kind: row for kind, row in rows.PAIRS.items() if context.wanted(row.name)}
-    real = bits_an_id(judge, kept.ids) if any(made[kind] for kind in wanted) else np.zeros(0)
+    lists = {kind: [item for _, item in made[kind]] for kind in wanted if made[kind]}
+    real = bits_an_id(judge, kept.ids) if lists else np.zeros(0)
+    with one_processor_each(context.threads, halt=lambda: None) as pool:
+        bits = dict(zip(lists, pool.map(partial(bits_an_id, judge), lists.values()), strict=True))
     for kind, row in wanted.items():
         if not made[kind]:
             result.rows[row.name] = absent(row, _lack(kind))
             continue
         which = [i for i, _ in made[kind]]
-        found = preferred(real[which], bits_an_id(judge, [item for _, item in made[kind]]))
+        found = preferred(real[which], bits[kind])
         result.expected[row.name] = len(found)
         for i, share in zip(which, found, strict=True):
             sums = Sums(float(share), 1.0)

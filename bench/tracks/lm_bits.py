@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from bench.layouts import Flatten, Layout, suited
 from bench.lm.laid import Item, LaidNGram, Predictor, uniform
 from bench.lm.ngram import Floats
 from bench.lm.scoring import by_stream, slope, subset
+from bench.pools import one_processor_each
 from bench.store import key_of
 from bench.tracks import lm_rows as rows
 from bench.tracks.contract import TRAIN, ItemSums, TokenContext, TokenItem, TrackResult
@@ -84,25 +87,15 @@ def predictability(
         return None
     work = _Work(context, train, test, result)
     layouts = suited(context.info.streams)
-    if context.wanted(rows.UNIGRAM.name):
-        work.row(rows.UNIGRAM, layouts[Flatten.name], partial(work.ngram, 1), "unigram")
-    for end, kind in rows.PREDICTED.items():
-        if context.wanted(rows.NGRAM[end].name):
-            work.row(rows.NGRAM[end], layouts[kind.name], partial(work.ngram, ORDER), "n-gram")
+    work.predict(layouts)
     judge: Predictor | None = None
     paired = [row for row in (*rows.PAIRS.values(), rows.SUITE_PAIRS) if row in wanted]
-    with _threads(context.threads):
-        for end, kind in rows.PREDICTED.items():
-            layout = layouts[kind.name]
-            for_pairs = bool(paired) and end == "flatten"
-            if context.wanted(rows.SMALL[end].name):
-                made = work.row(rows.SMALL[end], layout, work.learnt, "small")
-                judge = made if for_pairs else judge
-            elif for_pairs and isinstance(layout, Layout):
-                with suppress(UserError):  # the rows of pairs tell it below
-                    for item in (*train.ids, *test.ids):
-                        layout.places([len(ids) for ids in item])
-                    judge = work.learnt(layout, len(SHARES) - 1)
+    flat = layouts[Flatten.name]
+    if paired and isinstance(flat, Layout):
+        with suppress(UserError):  # the rows of pairs tell it below
+            for item in (*train.ids, *test.ids):
+                flat.places([len(ids) for ids in item])
+            judge = work.judge(flat)
     if judge is None:
         lack = str(layouts[Flatten.name])
         if isinstance(layouts[Flatten.name], Layout):
@@ -127,7 +120,8 @@ class _Work:
     ) -> None:
         self.context, self.train, self.test, self.result = context, train, test, result
         self.told: dict[str, Any] = {}
-        self._fitted: dict[tuple[str, str], tuple[Any, list[Floats]]] = {}
+        self._fitted: dict[tuple[str, str], list[Future[tuple[Any, Floats]]]] = {}
+        self._halted = Event()
         chosen = [subset(train.seconds, share, context.seed) for share in SHARES]
         self.sizes = [[train.ids[i] for i in part] for part in chosen]
         self.train_seconds = [float(train.seconds[part].sum()) for part in chosen]
@@ -156,38 +150,68 @@ class _Work:
             streams=[[s.vocabulary, s.rate] for s in streams],
             recipe=repr(Recipe(seed=context.seed)),
             share=SHARES[size],
-            threads=context.threads,
             train=digest(items),
         )
         identity = key_of(kind="small language models", **context.identity)
         path = context.cache / "lm" / f"{identity}.sqlite"
         share = SHARES[size]
-        return Remembered(path, key, len(streams), lambda: self.small(layout, share).fit(items))
+        train = lambda: self.small(layout, share).fit(items, self._halted)  # noqa: E731
+        return Remembered(path, key, len(streams), train)
 
     def ngram(self, order: int, layout: Layout, size: int) -> LaidNGram:
         """An n-gram counted on a share of the speech."""
         return LaidNGram(layout, order).fit(self.sizes[size])
 
-    def fitted(self, layout: Layout, make: Maker, kind: str) -> tuple[Any, list[Floats]]:
-        """The model of all the training speech, and the test's bits for each share."""
-        key = (kind, "" if len(layout.streams) == 1 else layout.name)
-        if key not in self._fitted:
-            models = [make(layout, size) for size in range(len(SHARES))]
-            self._fitted[key] = models[-1], [model.bits(self.test.ids) for model in models]
-        return self._fitted[key]
+    def judge(self, layout: Layout) -> Predictor:
+        """The small transformer of all the training speech, trained when first asked for bits."""
+        made = self._fitted.get(_key("small", layout))
+        return made[-1].result()[0] if made else self.learnt(layout, len(SHARES) - 1)
 
-    def row(self, row: MetricRow, layout: Layout | str, make: Maker, kind: str) -> Predictor | None:
-        """One row, and its details; the model of all the training speech."""
+    def predict(self, layouts: Mapping[str, Layout | str]) -> None:
+        """All wanted rows; a few models are trained at a time, those that take longest first."""
+        plans: list[tuple[MetricRow, Layout | str, str, Maker]] = [
+            (rows.UNIGRAM, layouts[Flatten.name], "unigram", partial(self.ngram, 1))
+        ]
+        kinds: tuple[tuple[str, Mapping[str, MetricRow], Maker], ...] = (
+            ("n-gram", rows.NGRAM, partial(self.ngram, ORDER)),
+            ("small", rows.SMALL, self.learnt),
+        )
+        for kind, named, make in kinds:
+            plans += [(named[e], layouts[p.name], kind, make) for e, p in rows.PREDICTED.items()]
+        plans = [plan for plan in plans if self.context.wanted(plan[0].name)]
+        with one_processor_each(self.context.threads, self._halted.set) as pool:
+            for _, layout, kind, make in sorted(plans, key=lambda plan: plan[2] != "small"):
+                if isinstance(layout, Layout):
+                    self._start(pool, layout, kind, make)
+            for row, layout, kind, _ in plans:
+                self._row(row, layout, kind)
+
+    def _start(self, pool: ThreadPoolExecutor, layout: Layout, kind: str, make: Maker) -> None:
+        """Train on each share and score the test, unless another row does."""
+
+        def train(size: int) -> tuple[Any, Floats]:
+            model = make(layout, size)
+            return model, model.bits(self.test.ids)
+
+        key = _key(kind, layout)
+        if key not in self._fitted:
+            whole_first = reversed(range(len(SHARES)))
+            made = {size: pool.submit(train, size) for size in whole_first}
+            self._fitted[key] = [made[size] for size in range(len(SHARES))]
+
+    def _row(self, row: MetricRow, layout: Layout | str, kind: str) -> None:
+        """One row, and its details."""
         if isinstance(layout, str):
             self.result.rows[row.name] = absent(row, layout)
-            return None
+            return
         side = self.context.info.side_info_bits
         seconds = self.test.seconds
         try:
-            model, found = self.fitted(layout, make, kind)
+            made = [future.result() for future in self._fitted[_key(kind, layout)]]
         except UserError as error:  # streams whose lengths the layout cannot hold
             self.result.rows[row.name] = absent(row, str(error))
-            return None
+            return
+        model, found = made[-1][0], [bits for _, bits in made]
         totals = [float((b.sum() + side * len(b)) / seconds.sum()) for b in found]
         self.result.expected[row.name] = len(self.test.items)
         for item, bits in zip(self.test.items, found[-1], strict=True):
@@ -206,8 +230,6 @@ class _Work:
             "history": getattr(model, "history", None),
         }
         self.result.notes[row.name] = self._note()
-        made: Predictor = model
-        return made
 
     def _note(self) -> str:
         if self.test.left_out:
@@ -215,14 +237,6 @@ class _Work:
         return rows.ALONE
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Torch on `count` processors inside: the order of its sums depends on it."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _key(kind: str, layout: Layout) -> tuple[str, str]:
+    """Of one stream all layouts are one sequence."""
+    return kind, "" if len(layout.streams) == 1 else layout.name

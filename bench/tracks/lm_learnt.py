@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,14 @@ def digest(items: Sequence[Item]) -> str:
 
 
 class Remembered:
-    """A `Predictor`. train: makes the trained model, called when first needed; key: everything
-    that its bits depend on. parameters, history: of the model, once `bits` has answered."""
+    """A `Predictor`, for several threads. train: makes the trained model, called when first needed;
+    key: everything that its bits depend on. parameters, history: of the model, once `bits` has
+    answered."""
 
     def __init__(self, path: Path, key: str, streams: int, train: Callable[[], Any]) -> None:
         self._path, self._key, self._streams, self._train = path, key, streams, train
         self._model: Any = None
+        self._training = Lock()
         self.parameters: int | None = None
         self.history: list[list[float]] | None = None
 
@@ -52,8 +55,9 @@ class Remembered:
         return found
 
     def _computed(self, items: Sequence[Item]) -> dict[str, Any]:
-        if self._model is None:
-            self._model = self._train()
+        with self._training:
+            if self._model is None:
+                self._model = self._train()
         return {
             "bits": self._model.bits(items).tolist(),
             "parameters": self._model.parameters,

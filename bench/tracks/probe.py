@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
+from threading import Event
 
 from bench import registry
 from bench.contracts import MetricRow
+from bench.pools import one_processor_each
 from bench.probing.contract import Capacity, Probe, Unusable
 from bench.probing.inputs import lack_of
 from bench.probing.measure import Found, measure
 from bench.results import Failure
 from bench.store import Store
 from bench.tracks.contract import OWN, TRAIN, VALIDATION, TokenContext, TokenItem, TrackResult
-from bench.tracks.probe_inputs import Inputs
+from bench.tracks.probe_inputs import FEATURES, TOKENS, Inputs
 from bench.tracks.probe_rows import CAPACITIES, Told, compression_row, named, unusable
 from bench.tracks.probe_work import Work, prepared
 
@@ -111,8 +112,6 @@ def _trained(
 ) -> dict[str, dict[Unit, Found]]:
     """Train everything, a few at a time and one processor each, so that sums do not depend on how
     many processors there are."""
-    import torch
-
     units: list[tuple[str, Unit]] = [
         (task, (size, source))
         for task, work in works.items()
@@ -122,37 +121,43 @@ def _trained(
     units.sort(key=lambda unit: -_cost(works[unit[0]], *unit[1]))
     seconds = {task: sum(item.seconds for item in work.items) for task, work in works.items()}
     context.reporter.total("probe", sum(seconds[task] for task, _ in units))
-    inputs.prepare([item for work in works.values() for item in work.items])
+    items = [item for work in works.values() for item in work.items]
+    inputs.prepare(items)
+    halted = Event()
 
     def train(task: str, unit: Unit) -> Found:
         size, source = unit
         work = works[task]
+        if source == FEATURES:
+            features.result()
         made = measure(
             work.setting, size, inputs.source(work, source), store,
-            tokens=source == "tokens", books=inputs.books,
+            tokens=source == TOKENS, books=inputs.books,
         )  # fmt: skip
         context.reporter.done("probe", seconds[task])
         return made
 
     found: dict[str, dict[Unit, Found]] = {task: {} for task in works}
-    limit = partial(torch.set_num_threads, 1)
-    with ThreadPoolExecutor(max(1, context.threads), initializer=limit) as pool:
+
+    def halt() -> None:
+        for event in (halted, *(work.setting.halted for work in works.values())):
+            event.set()
+
+    with one_processor_each(context.threads, halt) as pool:
+        # First of all, so that what waits for them waits for something that runs.
+        features = pool.submit(inputs.prepare_features, items, halted)
         waiting = [(task, unit, pool.submit(train, task, unit)) for task, unit in units]
-        try:
-            for task, unit, future in waiting:
-                found[task][unit] = future.result()
-        except BaseException:  # above all Ctrl-C, which is not to wait for what is being trained
-            for work in works.values():
-                work.setting.halted.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        for task, unit, future in waiting:
+            found[task][unit] = future.result()
     return found
 
 
 def _cost(work: Work, size: str, source: str) -> float:
-    """The longest first, so that no processor waits at the end."""
+    """The longest first, so that no processor waits at the end; features, which are not there at
+    once, after their like."""
     framed = work.setting.labels[0].frames or work.setting.labels[0].sequences
-    return (100.0 if framed else 30.0) * (size == "network") + 3.0 * (source == "tokens")
+    longer = {TOKENS: 3.0, FEATURES: -3.0}.get(source, 0.0)
+    return (100.0 if framed else 30.0) * (size == "network") + longer
 
 
 TRACK = ProbeTrack()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.batching import batches
 from bench.contracts import AudioBatch
+from bench.pools import Halted
 from bench.probing.contract import Floats, Ids
 from bench.probing.inputs import (
     Layout,
@@ -68,23 +70,26 @@ class Inputs:
 
     def prepare(self, items: Sequence[TokenItem]) -> None:
         """Read ids and recordings once, for all probes."""
-        unique = list({item.utterance.id: item for item in items}.values())
-        for item in unique:
+        for item in _unique(items):
             frames = int(Layout.of([item.seconds]).counts[0])
             timed_ids = _timed(self.context, item)
             self.ids[item.utterance.id] = spelt(timed_ids, self.context.info.streams, frames)
             mel = log_mel(item.audio(RATE))
             self.mel[item.utterance.id] = framed(mel, frames).astype(np.float16)
-        if self.lack is None:
-            self._features(unique)
 
-    def _features(self, items: Sequence[TokenItem]) -> None:
-        """In padded batches where they change nothing, else one by one; one call at a time."""
+    def prepare_features(self, items: Sequence[TokenItem], halted: Event) -> None:
+        """What the source FEATURES needs, if there is one. In padded batches where they change
+        nothing, else one by one; one call at a time. Raises Halted once `halted` is set."""
+        if self.lack is not None:
+            return
+        items = _unique(items)
         context, info = self.context, self.context.info
         limit = int(context.batch_seconds * info.sample_rate)
         lengths = [round(item.seconds * info.sample_rate) for item in items]
         context.reporter.total("features", sum(item.seconds for item in items))
         for part in batches(lengths, "any" if info.batching == "any" else "single", limit):
+            if halted.is_set():
+                raise Halted
             chosen = [items[i] for i in part]
             batch = AudioBatch.of(
                 [item.audio(info.sample_rate) for item in chosen],
@@ -105,6 +110,10 @@ class Inputs:
             return of_tokens(ids, self.context.info.streams, layout, work.train, self.codebooks)
         kept = self.mel if name == MEL else self.features
         return of_features([kept[item.utterance.id] for item in work.items], layout, work.train)
+
+
+def _unique(items: Sequence[TokenItem]) -> list[TokenItem]:
+    return list({item.utterance.id: item for item in items}.values())
 
 
 def _timed(context: TokenContext, item: TokenItem) -> list[tuple[Ids, float]]:
