@@ -151,23 +151,27 @@ class TokenNetwork(nn.Module):
         made: Tensor = self.embed(place)
         return made
 
-    def _logits(self, k: int, x: Tensor) -> Tensor:
-        """Of the ids of stream k [N, V], from states [N, D]."""
-        first = int(self.starts[k])
-        own = self.embed.weight[first : first + self.vocabularies[k]]
-        logits: Tensor = self.heads[k](x) + self.tied[k] * (x @ own.T)
-        return logits
+    def _outputs(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights [V, D] and biases [V] of each stream's head, its embeddings added."""
+        tables = self.embed.weight.split([v + 1 for v in self.vocabularies])  # one cat backwards
+        weights = [head.get_parameter("weight") for head in self.heads]
+        return [
+            (torch.addcmul(weight, table[:-1], tied), head.get_parameter("bias"))
+            for weight, table, tied, head in zip(
+                weights, tables, self.tied, self.heads, strict=True
+            )
+        ]
 
     def _nats(self, x: Tensor, ids: Tensor, streams: Tensor) -> Tensor:
         """−ln P of each cell from its state [..., D]."""
         nats = ids.new_zeros(ids.shape, dtype=torch.float32)
-        for k in range(len(self.heads)):
+        for k, (weight, bias) in enumerate(self._outputs()):
             here = streams == k
             states, targets = x[here], ids[here]
             # All of them when training, which keeps them anyway; else some at a time.
             some = len(targets) if self.training else CELLS_AT_ONCE // self.vocabularies[k]
             found = [
-                F.cross_entropy(self._logits(k, s), t, reduction="none")
+                F.cross_entropy(F.linear(s, weight, bias), t, reduction="none")
                 for s, t in zip(
                     states.split(max(1, some)), targets.split(max(1, some)), strict=True
                 )

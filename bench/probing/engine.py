@@ -232,7 +232,7 @@ class _Training:
         packs = [self._packs(self.jobs[m].validation) for m in which]
         for piece in range(max(map(len, packs))):
             rows = [r for r, p in enumerate(packs) if piece < len(p)]
-            params = self.params if len(rows) == len(which) else _of(self.params, rows)
+            params = _of(self.params, rows)
             models = [which[r] for r in rows]
             _, found, _ = self._seen(params, [packs[r][piece] for r in rows], models)
             sums[0, rows] += found.nats.sum(1).double().cpu().numpy()
@@ -328,5 +328,8 @@ class _Training:
 
 
 def _of(params: Params, rows: Sequence[int] | Ids) -> Params:
-    at = torch.as_tensor(np.asarray(rows, dtype=np.int64))
-    return {name: p[at] for name, p in params.items()}
+    """Of these models, in this order; not copied where they follow on each other."""
+    at = np.asarray(rows, dtype=np.int64)
+    if len(at) and np.array_equal(at, np.arange(at[0], at[0] + len(at))):
+        return {name: p[int(at[0]) : int(at[0]) + len(at)] for name, p in params.items()}
+    return {name: p[torch.from_numpy(at)] for name, p in params.items()}

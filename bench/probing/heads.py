@@ -134,16 +134,23 @@ class Models:
         """[M, N, DIM]: per-stream embeddings, averaged in the frame and summed over streams."""
         table, shares = params["table"], self.shares(params, allowed)
         if shares is not None:  # at the start the sum is as large as one stream's
-            scale = shares * allowed.sum(-1, keepdim=True).float().sqrt()
-            table = table * scale[:, self._stream, None]
+            shares = shares * allowed.sum(-1, keepdim=True).float().sqrt()
         if self._dense is not None:
+            if shares is not None:
+                table = table * shares[:, self._stream, None]
             return torch.bmm(self._dense[frames], table)
         models, count = frames.shape
+        ids, weights = self._ids[frames], self._weights[frames]
+        if shares is not None:  # on the few ids of a step, not on the table
+            own = self._stream[ids].reshape(models, -1)
+            weights = weights * shares.gather(1, own).reshape(weights.shape)
         base = torch.arange(models, device=frames.device)[:, None, None] * self.source.rows
-        ids = (self._ids[frames] + base).reshape(models * count, -1)
-        weights = self._weights[frames].reshape(models * count, -1)
-        flat = table.reshape(-1, DIM)
-        made = F.embedding_bag(ids, flat, mode="sum", per_sample_weights=weights)
+        made = F.embedding_bag(
+            (ids + base).reshape(models * count, -1),
+            table.reshape(-1, DIM),
+            mode="sum",
+            per_sample_weights=weights.reshape(models * count, -1),
+        )
         return made.reshape(models, count, DIM)
 
     def forward(
