@@ -133,7 +133,7 @@ class TokenNetwork(nn.Module):
             x = block(x, self.turn)
         x = self.last(x)
         if self.kind != "depth":
-            return self._nats(x[:, :, None].expand(*ids.shape, -1), ids, streams)
+            return self._nats(x[:, :, None], ids, streams)
         alive = (streams != EMPTY).any(2)
         before = torch.cat([torch.zeros_like(made[:, :, :1]), made[:, :, :-1]], dim=2)
         y = (self.across(x)[:, :, None] + before + self.whose.weight)[alive]
@@ -163,19 +163,21 @@ class TokenNetwork(nn.Module):
         ]
 
     def _nats(self, x: Tensor, ids: Tensor, streams: Tensor) -> Tensor:
-        """−ln P of each cell from its state [..., D]."""
-        nats = ids.new_zeros(ids.shape, dtype=torch.float32)
-        for k, (weight, bias) in enumerate(self._outputs()):
-            here = streams == k
-            states, targets = x[here], ids[here]
+        """−ln P of each cell [..., H] from its state [..., H, D], or its row's [..., 1, D]."""
+        owner = streams.reshape(-1)
+        counts = torch.bincount(owner + 1, minlength=len(self.heads) + 1).tolist()  # EMPTY first
+        cells = owner.argsort(stable=True)[counts[0] :]
+        states = x.reshape(-1, x.shape[-1])[cells // (ids.shape[-1] // x.shape[-2])]
+        targets = ids.reshape(-1)[cells]
+        found = []
+        for (weight, bias), mine, wanted in zip(
+            self._outputs(), states.split(counts[1:]), targets.split(counts[1:]), strict=True
+        ):
             # All of them when training, which keeps them anyway; else some at a time.
-            some = len(targets) if self.training else CELLS_AT_ONCE // self.vocabularies[k]
-            found = [
+            some = max(1, len(wanted) if self.training else CELLS_AT_ONCE // len(weight))
+            found += [
                 F.cross_entropy(F.linear(s, weight, bias), t, reduction="none")
-                for s, t in zip(
-                    states.split(max(1, some)), targets.split(max(1, some)), strict=True
-                )
+                for s, t in zip(mine.split(some), wanted.split(some), strict=True)
             ]
-            if found:
-                nats = nats.masked_scatter(here, torch.cat(found))
-        return nats
+        nats = x.new_zeros(owner.shape, dtype=torch.float32)
+        return nats.index_copy(0, cells, torch.cat(found)).reshape(ids.shape)
