@@ -110,7 +110,14 @@ def _columns(standings: Standings, track: str) -> list[Column]:
     return rates + [c for c in own if c not in rates]
 
 
-_LEADS = {lead for axis in AXES for lead in axis.leads[:1]} | {"bitrate", "token_rate"}
+_LEADS = {lead for axis in AXES for lead in axis.leads[:1]} | {
+    *("bitrate", "token_rate", "entropy_rate", "utilisation", "pnmi_corrected", "abx_within"),
+    *("lm_ngram_flatten", "lm_small_flatten", "lm_pairs_order", "lm_pairs_speaker"),
+    *("asr_cer_network", "phone_accuracy_network", "speaker_accuracy_linear", "speaker_eer_linear"),
+    *("emotion_uar_linear", "words_kept", "swap_correlation", "swap_same_text"),
+    *("encode_rtf", "decode_rtf", "look_ahead", "first_packet"),
+}
+"""Columns that a table shows before "all metrics" is asked for."""
 
 
 def _head(column: Column) -> dict[str, Any]:
