@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.contracts import Utterance
+from bench.contracts import Sums, Utterance
 from bench.nn.taste_align import WordAligner, WordSpan
 from bench.tempo import at_tempo
 from bench.tracks import aligned, aligned_rows, aligned_swap
-from bench.tracks.aligned_swap import Swapped, figures
+from bench.tracks.aligned_swap import Swapped, figures, same_text
 from bench.tracks.contract import TokenItem
 from tests.conftest import speech
 from tests.taste_kit import write_aligner
@@ -49,6 +50,12 @@ def test_too_little_to_correlate_gives_no_figure() -> None:
     assert all(np.isnan(v) for v in figures([]).values())
     still = figures([swapped([0.1, 0.2, 0.3, 0.0], [0.0] * 4, [1, 1, 1, 0])])
     assert all(np.isnan(v) for v in still.values())
+
+
+def test_swaps_of_one_utterance_are_one_record() -> None:
+    pair = [swapped([0.1], [0.1], [1], "u"), replace(swapped([0.1], [0.1], [1], "u"), same=False)]
+    found = same_text([*pair, swapped([0.1], [0.1], [1], "v")])
+    assert [(r.utterance.id, r.sums) for r in found] == [("u", Sums(1, 2)), ("v", Sums(1, 1))]
 
 
 def test_tempo_changes_the_length_and_not_the_pitch() -> None:

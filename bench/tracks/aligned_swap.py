@@ -72,12 +72,9 @@ def swaps(context: TokenContext, items: Sequence[TokenItem], result: TrackResult
             )  # fmt: skip
     told = f"{len(found)} swaps; in {tried - len(pairs)} of {tried} pairs the transcripts differ"
     if context.wanted(rows.SAME_TEXT.name):
-        result.expected[rows.SAME_TEXT.name] = len(pairs)
+        result.expected[rows.SAME_TEXT.name] = len({pair.item.utterance.id for pair in pairs})
         result.notes[rows.SAME_TEXT.name] = told
-        result.records += [
-            ItemSums(rows.SAME_TEXT.name, one.item.utterance, Sums(float(one.same)))
-            for one in found
-        ]
+        result.records += same_text(found)
     groups = groups_of([one.item for one in found])
 
     def of(group: int | None) -> dict[str, float]:
@@ -96,6 +93,21 @@ def swaps(context: TokenContext, items: Sequence[TokenItem], result: TrackResult
                    for w, g, c in zip(s.wanted, s.got, s.chosen, strict=True)]}
         for s in found
     ]  # fmt: skip
+
+
+def same_text(found: Sequence[Swapped]) -> list[ItemSums]:
+    """One record an utterance, whose swaps may be several."""
+    by: dict[str, list[Swapped]] = {}
+    for one in found:
+        by.setdefault(one.item.utterance.id, []).append(one)
+    return [
+        ItemSums(
+            rows.SAME_TEXT.name,
+            group[0].item.utterance,
+            Sums(float(sum(one.same for one in group)), float(len(group))),
+        )
+        for group in by.values()
+    ]
 
 
 def figures(found: Sequence[Swapped]) -> dict[str, float]:
