@@ -31,6 +31,7 @@ def wav(samples: np.ndarray, rate: int = 16_000, **options: object) -> bytes:
         (wav(np.array([0.0, np.nan, 0.1], np.float32)), "NaN"),
         (wav(np.zeros(8000 * 121, np.float32), 8000), "longer than 120 s"),
     ],
+    ids=["nothing", "garbage", "no sample", "NaN", "too long"],  # a WAV holds the time of day
 )
 def test_what_cannot_be_used_says_why(data, reason):
     with pytest.raises(ItemFailure, match=reason):
