@@ -269,7 +269,7 @@ FILES = {"speechtokenizer": "SpeechTokenizer.pt", "snac": "pytorch_model.bin"}
 def installed(package: str) -> None:
     """Skip where an optional package is not installed; it is not imported."""
     if importlib.util.find_spec(package) is None:
-        pytest.skip("the extra `codecs` is not installed")
+        pytest.skip("the extra `codecs` is not installed: pip install -e '.[codecs]'")
 
 
 def save(label: str, make: Callable[[], Any], folder: Path) -> Path:

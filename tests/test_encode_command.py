@@ -122,7 +122,7 @@ def test_the_schema_says_what_wrote_it_and_no_place(corpus, tmp_path):
 def test_weights_are_a_place_and_stay_out(data_dir, corpus, tmp_path):
     pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
     if not (data_dir / "lyra").is_dir():
-        pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
+        pytest.skip("no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra")
     setting = f"weights={data_dir / 'lyra'}"
     short = tmp_path / "in" / "u.flac"
     short.parent.mkdir()

@@ -42,7 +42,9 @@ def test_encode(benchmark: Any, name: str, data_dir: Path, tmp_path: Path) -> No
     if name == "lyra":
         pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
         if not (data_dir / "lyra").is_dir():
-            pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
+            pytest.skip(
+                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
+            )
         settings["weights"] = str(data_dir / "lyra")
     clips = corpus(tmp_path / "in", MINUTES if name == "mulaw" else 1)
     plugin = registry.plugin("tokenizers", name)

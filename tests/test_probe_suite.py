@@ -35,7 +35,7 @@ def at_hand(name: str) -> bool:
 def probed(name: str, suite: str, out: Path, *extra: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Rows and details of one run of this track."""
     if not at_hand(name):
-        pytest.skip(f"the weights of {name} are not at hand")
+        pytest.skip(f"the weights of {name} are not at hand: `bench doctor` tells how to get them")
     arguments = ("eval", name, "--suite", suite, "--tracks", "probe", "--out", str(out), *extra)
     done = bench(*arguments, check=True)
     (result,) = out.rglob("result.json")
@@ -48,7 +48,9 @@ def german(data_dir: Path, folder: Path) -> Path:
     """emodb as a person's own suite of one split."""
     clips = sorted((data_dir / "emodb").glob("*.wav"))
     if not clips:
-        pytest.skip("emodb is not at hand: set BENCH_DATA_DIR")
+        pytest.skip(
+            "no EMO-DB here: set BENCH_DATA_DIR to a folder that has its WAV files in emodb"
+        )
     folder.mkdir(parents=True)
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -53,7 +53,9 @@ def test_encode_and_decode(benchmark: Any, name: str, data_dir: Path) -> None:
     if name == "lyra":
         pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
         if not (data_dir / "lyra").is_dir():
-            pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
+            pytest.skip(
+                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
+            )
         settings["weights"] = str(data_dir / "lyra")
     plugin = registry.plugin("tokenizers", name)
     tokenizer = plugin.module.load(device="cpu", **resolve(plugin, settings))

@@ -75,7 +75,9 @@ def load(plugins: Path, data_dir: Path, loaded: dict[str, Tokenizer]) -> Load:
         if name == "lyra":
             pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
             if not (data_dir / "lyra").is_dir():
-                pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
+                pytest.skip(
+                    "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
+                )
             chosen = {**chosen, "weights": str(data_dir / "lyra")}
         if name == "text":
             pytest.importorskip("piper", reason="the extra `text` is not installed")

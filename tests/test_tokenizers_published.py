@@ -459,7 +459,7 @@ def test_lyra_streams_what_it_codes_at_once(
 ) -> None:
     pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
     if not (data_dir / "lyra").is_dir():
-        pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
+        pytest.skip("no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra")
     tokenizer: Any = open_tokenizer("lyra", data_dir / "lyra", quantizers="30")
     clip = sound(16_000, 0.9)[:14_001]
     whole = encode(tokenizer, clip)[0]

@@ -229,7 +229,9 @@ def test_shipped_causal_codecs_look_as_far_as_declared(
     if name == "lyra":
         pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
         if not (data_dir / "lyra").is_dir():
-            pytest.skip("no Lyra weights here: BENCH_DATA_DIR has no folder lyra")
+            pytest.skip(
+                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
+            )
         settings = {"quantizers": "16", "weights": str(data_dir / "lyra")}
     monkeypatch.setattr(speed_ahead, "UTTERANCES", 2)
     monkeypatch.setattr(speed_ahead, "SECONDS", 1.5)
