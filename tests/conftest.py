@@ -22,6 +22,13 @@ def data_dir() -> Path:
     return Path(os.environ.get("BENCH_DATA_DIR", ROOT.parent / "shared" / "data"))
 
 
+def lyra_weights(data_dir: Path) -> Path:
+    """The folder with Lyra's weights; the test is skipped where there is none."""
+    if not (data_dir / "lyra").is_dir():
+        pytest.skip("no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra")
+    return data_dir / "lyra"
+
+
 @pytest.fixture(scope="session")
 def testkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tests/plugin_package`, installed by pip as any other package."""

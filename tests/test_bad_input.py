@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from bench.cli import main
+from tests.conftest import lyra_weights
 
 
 @pytest.mark.parametrize(
@@ -100,9 +101,8 @@ def test_wrong_suites(suite, manifest, sentence, capsys, tmp_path):
 
 
 def test_weights_that_are_not_the_published_ones_are_refused(capsys, tmp_path, data_dir):
-    if not (data_dir / "lyra").is_dir():
-        pytest.skip("no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra")
-    shutil.copytree(data_dir / "lyra", tmp_path / "lyra", copy_function=shutil.copyfile)
+    weights = lyra_weights(data_dir)
+    shutil.copytree(weights, tmp_path / "lyra", copy_function=shutil.copyfile)
     with (tmp_path / "lyra" / "quantizer.tflite").open("ab") as file:
         file.write(b"x")
     arguments = ["eval", "lyra", "--set", f"weights={tmp_path / 'lyra'}", "--out", str(tmp_path)]

@@ -27,7 +27,7 @@ from bench.contracts import AudioBatch
 from bench.dataset import COLUMNS, id_type
 from bench.dataset_io import file_name
 from bench.dataset_read import MAX_GROUP_IDS
-from tests.conftest import ROOT, speech
+from tests.conftest import ROOT, lyra_weights, speech
 
 RATE = 16_000
 
@@ -120,10 +120,9 @@ def test_the_schema_says_what_wrote_it_and_no_place(corpus, tmp_path):
 
 
 def test_weights_are_a_place_and_stay_out(data_dir, corpus, tmp_path):
-    pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
-    if not (data_dir / "lyra").is_dir():
-        pytest.skip("no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra")
-    setting = f"weights={data_dir / 'lyra'}"
+    pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
+    weights = lyra_weights(data_dir)
+    setting = f"weights={weights}"
     short = tmp_path / "in" / "u.flac"
     short.parent.mkdir()
     samples, _ = soundfile.read(corpus / "s1" / "u3.flac", dtype="float32")

@@ -17,7 +17,7 @@ from bench import registry
 from bench.cli import main
 from bench.contracts import AudioBatch, Samples
 from bench.options import resolve
-from tests.conftest import speech
+from tests.conftest import lyra_weights, speech
 
 pytestmark = pytest.mark.benchmark
 RATE = 16_000
@@ -40,12 +40,9 @@ def test_encode(benchmark: Any, name: str, data_dir: Path, tmp_path: Path) -> No
     """`overhead`: wall clock of the whole command over that of the tokenizer alone."""
     settings = {}
     if name == "lyra":
-        pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
-        if not (data_dir / "lyra").is_dir():
-            pytest.skip(
-                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
-            )
-        settings["weights"] = str(data_dir / "lyra")
+        pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
+        weights = lyra_weights(data_dir)
+        settings["weights"] = str(weights)
     clips = corpus(tmp_path / "in", MINUTES if name == "mulaw" else 1)
     plugin = registry.plugin("tokenizers", name)
     tokenizer = plugin.module.load(device="cpu", **resolve(plugin, settings))

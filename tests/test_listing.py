@@ -16,6 +16,7 @@ from bench.cards import Card, card
 from bench.contracts import TokenizerInfo
 from bench.listing import show_list
 from bench.registry import Plugin
+from tests.conftest import lyra_weights
 
 GOOD = {
     "family": "codec",
@@ -182,11 +183,8 @@ def test_a_card_agrees_with_the_loaded_tokenizer(name, data_dir):
     assert told is not None
     options = {}
     if name == "lyra":
-        if not (data_dir / "lyra").is_dir():
-            pytest.skip(
-                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
-            )
-        options["weights"] = str(data_dir / "lyra")
+        weights = lyra_weights(data_dir)
+        options["weights"] = str(weights)
     if told.lack().startswith("needs package"):
         pytest.skip(f"{name} {told.lack()}")
     agree(told, plugin.module.load(device="cpu", **options).info)

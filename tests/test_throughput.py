@@ -21,7 +21,7 @@ from bench.plan import make_plan
 from bench.progress import Quiet
 from bench.run import Pass
 from bench.suites.load import load_suite
-from tests.conftest import speech, write_suite
+from tests.conftest import lyra_weights, speech, write_suite
 
 pytestmark = pytest.mark.benchmark
 RATE = 16_000
@@ -51,12 +51,9 @@ def note(benchmark: Any, seconds: float) -> None:
 def test_encode_and_decode(benchmark: Any, name: str, data_dir: Path) -> None:
     settings = {}
     if name == "lyra":
-        pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
-        if not (data_dir / "lyra").is_dir():
-            pytest.skip(
-                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
-            )
-        settings["weights"] = str(data_dir / "lyra")
+        pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
+        weights = lyra_weights(data_dir)
+        settings["weights"] = str(weights)
     plugin = registry.plugin("tokenizers", name)
     tokenizer = plugin.module.load(device="cpu", **resolve(plugin, settings))
     clips = [x for _, x in minute()]

@@ -21,7 +21,7 @@ from bench.contracts import AudioBatch, Samples, Tokenizer, Tokens
 from bench.errors import UserError
 from bench.options import resolve
 from bench.rates import bits
-from tests.conftest import speech
+from tests.conftest import lyra_weights, speech
 
 Load = Callable[..., Tokenizer]
 SPEECH_RATE = 16_000
@@ -73,14 +73,11 @@ def load(plugins: Path, data_dir: Path, loaded: dict[str, Tokenizer]) -> Load:
     def make(name: str, chosen: dict[str, str]) -> Tokenizer:
         label = _label((name, chosen))
         if name == "lyra":
-            pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
-            if not (data_dir / "lyra").is_dir():
-                pytest.skip(
-                    "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
-                )
-            chosen = {**chosen, "weights": str(data_dir / "lyra")}
+            pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
+            weights = lyra_weights(data_dir)
+            chosen = {**chosen, "weights": str(weights)}
         if name == "text":
-            pytest.importorskip("piper", reason="the extra `text` is not installed")
+            pytest.importorskip("piper", reason="pip install -e '.[text]'")
         if label not in loaded:
             plugin = registry.plugin("tokenizers", name)
             loaded[label] = plugin.module.load(device="cpu", **resolve(plugin, chosen))
@@ -303,7 +300,7 @@ def test_wrong_options_of_lyra(options: dict[str, str], sentence: str) -> None:
 
 
 def test_a_folder_without_lyra_s_weights_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
+    pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
     module = registry.plugin("tokenizers", "lyra").module
     with pytest.raises(UserError, match=r"lacks the file soundstream_encoder\.tflite"):
         module.load(weights=str(tmp_path))

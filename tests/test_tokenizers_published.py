@@ -21,6 +21,7 @@ from bench.contracts import AudioBatch, Samples, StreamingSession, Tokenizer, To
 from bench.errors import ItemFailure, UserError
 from bench.options import variant_name
 from tests import published
+from tests.conftest import lyra_weights
 from tests.published import installed, open_tokenizer, sound
 
 pytest.importorskip("transformers", reason="the extra `codecs` is not installed")
@@ -457,10 +458,9 @@ def test_mimi_streams_beyond_the_window_of_its_attention(codec: Open) -> None:
 def test_lyra_streams_what_it_codes_at_once(
     seed: int, samples: int, frames: int, data_dir: Path
 ) -> None:
-    pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
-    if not (data_dir / "lyra").is_dir():
-        pytest.skip("no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra")
-    tokenizer: Any = open_tokenizer("lyra", data_dir / "lyra", quantizers="30")
+    pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
+    weights = lyra_weights(data_dir)
+    tokenizer: Any = open_tokenizer("lyra", weights, quantizers="30")
     clip = sound(16_000, 0.9)[:14_001]
     whole = encode(tokenizer, clip)[0]
     assert len(whole.streams[0]) == 44

@@ -33,7 +33,7 @@ from bench.tracks.contract import OWN, TokenItem, TrackResult
 from bench.tracks.speed import TRACK
 from bench.workers import once
 from bench.write import write_run
-from tests.conftest import speech, write_suite
+from tests.conftest import lyra_weights, speech, write_suite
 
 RATE, HOP = 16_000, 320
 TIMED = {row.name for row in rows.ROWS if not row.repeatable}
@@ -227,12 +227,9 @@ def test_shipped_causal_codecs_look_as_far_as_declared(
 ) -> None:
     settings = {"codebooks": "2"}
     if name == "lyra":
-        pytest.importorskip("ai_edge_litert", reason="the extra `lyra` is not installed")
-        if not (data_dir / "lyra").is_dir():
-            pytest.skip(
-                "no Lyra weights here: set BENCH_DATA_DIR to a folder that has them in lyra"
-            )
-        settings = {"quantizers": "16", "weights": str(data_dir / "lyra")}
+        pytest.importorskip("ai_edge_litert", reason="pip install -e '.[lyra]'")
+        weights = lyra_weights(data_dir)
+        settings = {"quantizers": "16", "weights": str(weights)}
     monkeypatch.setattr(speed_ahead, "UTTERANCES", 2)
     monkeypatch.setattr(speed_ahead, "SECONDS", 1.5)
     tokenizer = shipped(name, **settings)
