@@ -56,6 +56,7 @@ class Bars:
             _Rate(),
             TimeElapsedColumn(),
             console=console,
+            refresh_per_second=2,  # at rich's ten a run spent a tenth of a processor on bars
             disable=not console.is_terminal,
         )
         self._lock = threading.Lock()

@@ -29,6 +29,19 @@ def test_distillmos_equals_its_package(capsys: pytest.CaptureFixture[str]) -> No
     assert [f["mos"] for f in found] == pytest.approx(expected, abs=1e-5)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("samples", [0, 1, 1601, 79, 50_000, 117_760, 119_039, 120_959, 122_880])
+def test_distillmos_without_the_silence_is_the_same(samples: int) -> None:
+    from distillmos import ConvTransformerSQAModel
+
+    from bench.judges._distillmos_model import Sounding
+
+    cnn = ConvTransformerSQAModel().eval().cnn
+    row = torch.zeros(1, distillmos.SEGMENT)
+    row[:, :samples] = torch.from_numpy(SPEECH[:samples]) + 0.01
+    with torch.inference_mode():
+        torch.testing.assert_close(Sounding(cnn)(row), cnn(row), rtol=0, atol=1e-6)
+
+
 def test_distillmos_does_not_hear_the_gain() -> None:
     loud, quiet = distillmos.load().judge([SPEECH[:RATE], SPEECH[:RATE] / np.float32(8)])
     assert loud["mos"] == pytest.approx(quiet["mos"], abs=1e-3)  # type: ignore[index]

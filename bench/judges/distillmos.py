@@ -1,7 +1,8 @@
 """Predicted MOS by Distill-MOS (Stahl & Gamper 2025, arXiv:2502.05356), weights in the package.
 
 Output: `mos`, 1 (bad) to 5 (excellent): the mean over segments of 7.68 s, at most 1 s apart, each
-normalised to its peak by the model; shorter audio is padded with zeros, as the package does.
+normalised to its peak by the model; shorter audio is padded with zeros, as the package does, over
+which `_distillmos_model` computes nothing.
 
 Each segment runs by itself on a CPU (faster than in a batch), and in batches of one fixed size on
 CUDA, so that the score of an utterance does not depend on what else is judged.
@@ -41,8 +42,11 @@ class DistillMos:
         import torch
         from distillmos import ConvTransformerSQAModel
 
+        from bench.judges._distillmos_model import Sounding
+
         with contextlib.redirect_stdout(io.StringIO()):  # it prints where its weights are
             model = ConvTransformerSQAModel(segmenting_in_forward=False)
+        model.cnn = Sounding(model.cnn)
         self._model = model.eval().to(device)
         self._device = torch.device(device)
         self._workers = Workers(threads, torch=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import Event
 
@@ -56,7 +56,7 @@ class Job:
 class Outcome:
     """What became of a job. validation: least loss (nats a symbol), infinite where it diverged;
     steps: when that was. outputs: of `test`. nats, symbols: of `code`. shares: weights of the
-    streams [K]."""
+    of the streams that it has [K]."""
 
     job: Job
     validation: float
@@ -107,15 +107,21 @@ def run(t: Task, jobs: Sequence[Job]) -> list[Outcome]:
     arms: dict[tuple[str, int], list[Job]] = defaultdict(list)
     for job in jobs:
         arms[job.arm, job.fold].append(job)
-    most = max(1, min(MOST_MODELS, MOST_VALUES // t.models.parameters()))
+    alike: dict[int | None, list[list[Job]]] = defaultdict(list)
+    for group in arms.values():  # models of the same streams are of one shape
+        alike[group[0].streams].append(group)
     found: list[Outcome] = []
-    chunk: list[Job] = []
-    for group in [*arms.values(), []]:
-        if chunk and (not group or len(chunk) + len(group) > most):
-            found += _Training(t, chunk).run()
-            chunk = []
-        chunk = chunk + group
-    return found
+    for streams, groups in alike.items():
+        own = replace(t, models=t.models.only(streams))
+        most = max(1, min(MOST_MODELS, MOST_VALUES // own.models.parameters()))
+        chunk: list[Job] = []
+        for group in [*groups, []]:
+            if chunk and (not group or len(chunk) + len(group) > most):
+                found += _Training(own, chunk).run()
+                chunk = []
+            chunk = chunk + group
+    place = {arm: n for n, arm in enumerate(arms)}
+    return sorted(found, key=lambda o: place[o.job.arm, o.job.fold])
 
 
 class _Training:
@@ -169,14 +175,6 @@ class _Training:
         frames = self.t.orders[order[:, None], packed.frames]
         return Packed(frames, packed.starts, packed.counts), batch
 
-    def _allowed(self, which: Sequence[int]) -> Tensor:
-        streams = self.t.models.source.streams
-        most = [self.jobs[m].streams or streams for m in which]
-        device = self.t.models.device
-        return (
-            torch.arange(streams, device=device)[None] < torch.tensor(most, device=device)[:, None]
-        )
-
     def _step(self, step: int) -> None:
         which, s = self.active.tolist(), self.t.settings
         packed, batch = self._inputs([self.orders[m].step() for m in which], which)
@@ -184,7 +182,7 @@ class _Training:
         keep = ((masks >= s.dropout).float() / (1 - s.dropout)).to(self.t.models.device)
         for p in self.params.values():
             p.requires_grad_(True)
-        output, _ = self.t.models.forward(self.params, packed, self._allowed(which), keep)
+        output, _ = self.t.models.forward(self.params, packed, keep)
         self._mean(
             self.t.probe.loss(output, batch, self.t.labels[0]), trained=True
         ).sum().backward()
@@ -257,7 +255,7 @@ class _Training:
         self, params: Params, packs: Sequence[Pack], which: Sequence[int]
     ) -> tuple[Tensor, Losses, Tensor]:
         packed, batch = self._inputs(packs, which)
-        output, hidden = self.t.models.forward(params, packed, self._allowed(which), None)
+        output, hidden = self.t.models.forward(params, packed, None)
         return output, self.t.probe.loss(output, batch, self.t.labels[0]), hidden
 
     def _chosen(self, among: Sequence[int] | range) -> set[int]:
@@ -290,7 +288,7 @@ class _Training:
     def _outcomes(self, which: list[int]) -> list[Outcome]:
         """Score the best values of the chosen models, once."""
         params = _of(self.best, which)
-        shares = self.t.models.shares(params, self._allowed(which))
+        shares = self.t.models.shares(params)
         output: list[list[Floats]] = [[] for _ in which]
         hidden: list[list[Floats]] = [[] for _ in which]
         code = np.zeros((2, len(which)))

@@ -49,12 +49,17 @@ class Packed:
 class Models:
     """How parameters of one shape on one source are made, counted and applied."""
 
-    def __init__(self, shape: Shape, source: Source, pooled: bool, device: str) -> None:
+    def __init__(
+        self, shape: Shape, source: Source, pooled: bool, device: str, drawn: int | None = None
+    ) -> None:
+        """drawn: rows for which initial values are drawn, though only the source's are kept."""
         self.shape, self.source, self.pooled = shape, source, pooled
         self.device = device
+        self._drawn = drawn or source.rows
         self.sparse = () if source.ids is None else ("table", "streams")
         """Parameters that a step changes for few ids: see Settings.boost."""
         self._stream = torch.from_numpy(source.stream).to(device)
+        self._rows = np.bincount(source.stream, minlength=source.streams).tolist()
         if source.dense is not None:
             dense = np.concatenate([source.dense, np.zeros((1, source.rows), np.float32)])
             self._dense: Tensor | None = torch.from_numpy(dense).to(device)
@@ -64,6 +69,14 @@ class Models:
             ids = np.where(source.ids < source.rows, source.ids, 0)  # weighs nothing there
             self._ids = F.pad(torch.from_numpy(ids).to(device).long(), (0, 0, 0, 1))
             self._weights = F.pad(torch.from_numpy(source.weights).to(device), (0, 0, 0, 1))
+
+    def only(self, streams: int | None) -> Models:
+        """The models that know of the first so many streams alone (None: all), with the initial
+        values that they have here."""
+        if streams is None or streams >= self.source.streams:
+            return self
+        source = self.source.first(streams)
+        return Models(self.shape, source, self.pooled, self.device, self._drawn)
 
     # --------------------------------------------------------------------------------- parameters
     def sizes(self) -> dict[str, tuple[int, ...]]:
@@ -97,7 +110,8 @@ class Models:
         for seed, coded in zip(seeds, codes, strict=True):
             generator = torch.Generator().manual_seed(seed)
             for name, size in self.sizes().items():
-                made[name].append(self._first(name, size, generator))
+                rows = (self._drawn, *size[1:]) if name == "table" else size
+                made[name].append(self._first(name, rows, generator)[: size[0]])
             if coded:
                 made["table"][-1] = self._from_codes(generator)
         return {name: torch.stack(parts).to(self.device) for name, parts in made.items()}
@@ -124,21 +138,23 @@ class Models:
         return table
 
     # ------------------------------------------------------------------------------------- forward
-    def shares(self, params: Params, allowed: Tensor) -> Tensor | None:
-        """Softmax weights of the streams [M, K], 0 where not allowed (bool [M, K])."""
-        if "streams" not in params:
-            return None
-        return params["streams"].masked_fill(~allowed, -math.inf).softmax(-1)
+    def shares(self, params: Params) -> Tensor | None:
+        """Softmax weights of the streams [M, K]."""
+        return params["streams"].softmax(-1) if "streams" in params else None
 
-    def _embed(self, params: Params, frames: Tensor, allowed: Tensor) -> Tensor:
+    def _embed(self, params: Params, frames: Tensor) -> Tensor:
         """[M, N, DIM]: per-stream embeddings, averaged in the frame and summed over streams."""
-        table, shares = params["table"], self.shares(params, allowed)
+        table, shares = params["table"], self.shares(params)
         if shares is not None:  # at the start the sum is as large as one stream's
-            shares = shares * allowed.sum(-1, keepdim=True).float().sqrt()
+            shares = shares * math.sqrt(self.source.streams)
         if self._dense is not None:
-            if shares is not None:
-                table = table * shares[:, self._stream, None]
-            return torch.bmm(self._dense[frames], table)
+            frame = self._dense[frames]
+            if shares is None:
+                return torch.bmm(frame, table)
+            # Stream after stream, so that the table is read once and a few sums are weighted.
+            parts = zip(frame.split(self._rows, 2), table.split(self._rows, 1), strict=True)
+            each = torch.stack([torch.bmm(x, rows) for x, rows in parts])
+            return (each * shares.T[:, :, None, None]).sum(0)
         models, count = frames.shape
         ids, weights = self._ids[frames], self._weights[frames]
         if shares is not None:  # on the few ids of a step, not on the table
@@ -153,9 +169,7 @@ class Models:
         )
         return made.reshape(models, count, DIM)
 
-    def forward(
-        self, params: Params, packed: Packed, allowed: Tensor, keep: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, params: Params, packed: Packed, keep: Tensor | None) -> tuple[Tensor, Tensor]:
         """Outputs [M, S, C] or [M, N, C], and the last hidden layer [M, S or N, H].
 
         keep: [M, 1, DIM] factors of dropout on whole embedding axes, or None.
@@ -163,7 +177,7 @@ class Models:
         frames = packed.frames
         if self.pooled:  # a place an utterance, from the first on
             frames = frames[:, : packed.starts.shape[1]]
-        x = self._embed(params, frames, allowed)
+        x = self._embed(params, frames)
         if keep is not None:
             x = x * keep
         if self.shape.capacity == "linear":

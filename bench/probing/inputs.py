@@ -70,8 +70,9 @@ class Source:
     """A sparse or dense matrix [frames, rows] that an embedding [rows, D] turns into [frames, D].
 
     dense: float32 [F, rows], or None; then ids [F, W] (row `rows` pads) and weights [F, W].
-    stream: int64 [rows], the stream each row belongs to, of `streams`. codes: rows' code vectors
-    [rows, *], a list by stream, None where there are none. names: the id of each row.
+    stream: int64 [rows], the stream each row belongs to, of `streams`, in ascending order. codes:
+    rows' code vectors [rows, *], a list by stream, None where there are none. names: the id of
+    each row.
     """
 
     rows: int
@@ -91,6 +92,20 @@ class Source:
         for book in self.codes or ():
             made.update(np.ascontiguousarray(book).tobytes())
         return made.hexdigest()
+
+    def first(self, streams: int) -> Source:
+        """What the first so many streams say; without code vectors."""
+        rows = int(np.searchsorted(self.stream, streams))
+        names = None if self.names is None else self.names[:rows]
+        stream = self.stream[:rows]
+        if self.dense is not None:
+            return Source(rows, stream, streams, self.dense[:, :rows], names=names)
+        assert self.ids is not None and self.weights is not None
+        # An item's ids stand in the order of its streams: those of the first come first.
+        width = int((self.ids < rows).sum(axis=1).max(initial=1))
+        ids = np.minimum(self.ids[:, :width], rows)
+        weights = np.where(ids < rows, self.weights[:, :width], np.float32(0))
+        return Source(rows, stream, streams, None, ids, weights, names=names)
 
     def pooled(self, layout: Layout) -> Source:
         """One frame an item: the mean over its frames, dense."""

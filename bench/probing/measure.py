@@ -20,7 +20,7 @@ from bench.probing.settings import settings
 from bench.store import Store, key_of, pack_json, unpack_json
 from bench.tracks.contract import TokenItem
 
-FORMAT = 2  # of what is trained and kept; changes with anything that changes a figure
+FORMAT = 3  # of what is trained and kept; changes with anything that changes a figure
 
 
 @dataclass(frozen=True)

@@ -28,30 +28,27 @@ def ctc_loss(output: Tensor, batch: Batch) -> Tensor:
 
     Graves et al. 2006. Segments that are absent or have no sequence give 0.
     """
-    import torch
-    import torch.nn.functional as F
+    from bench.probing.ctc import nats_of
 
     models, places, classes = output.shape
-    steps = output.reshape(models, places // STEP, STEP, classes).mean(2)
-    present = (batch.present & (batch.lengths > 0)).reshape(-1)
-    found = output.new_zeros(present.shape[0])
+    present = batch.present & (batch.lengths > 0)
+    found = output.new_zeros(batch.present.shape)
     if not bool(present.any()):
-        return found.reshape(batch.present.shape) + 0 * output.sum()
-    counts = (batch.counts // STEP).reshape(-1)[present]
-    first = (batch.starts // STEP).reshape(-1)[present]
-    owner = torch.arange(models, device=output.device)[:, None].expand_as(batch.starts)
-    owner = owner.reshape(-1)[present]
-    at = first[:, None] + torch.arange(int(counts.max()), device=output.device)
-    picked = steps[owner[:, None], at.clamp_max(steps.shape[1] - 1)]  # [B, T, C]
-    lengths = batch.lengths.reshape(-1)[present]
-    targets = batch.sequences.reshape(-1, batch.sequences.shape[-1])[present][
-        :, : int(lengths.max())
-    ]
-    nats = F.ctc_loss(
-        picked.log_softmax(-1).transpose(0, 1), targets, counts, lengths, BLANK, reduction="none"
+        return found + 0 * output.sum()
+    rows = places // STEP
+    owner = present.nonzero()[:, 0]
+    steps = output.reshape(models * rows, STEP, classes).mean(1).log_softmax(-1).cpu()
+    first, counts, targets, lengths = (
+        x.cpu().numpy()
+        for x in (
+            batch.starts[present] // STEP + owner * rows,
+            batch.counts[present] // STEP,
+            batch.sequences[present],
+            batch.lengths[present],
+        )
     )
-    made = found.masked_scatter(present, nats)
-    return made.reshape(batch.present.shape)
+    nats = nats_of(steps, first, counts, targets, lengths).to(output.device)
+    return found.masked_scatter(present, nats)
 
 
 def greedy(output: Floats) -> list[int]:
