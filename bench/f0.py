@@ -21,7 +21,7 @@ SILENCE, VOICING = 0.03, 0.45  # thresholds
 OCTAVE, JUMP, SWITCH = 0.01, 0.35, 0.14  # costs
 CANDIDATES = 15
 FINER = 4  # band-limited interpolation of the autocorrelation
-CHUNK = 512  # frames at a time
+CHUNK = 64  # frames at a time, few enough for a processor's cache
 
 
 def track(samples: Signal) -> Signal:

@@ -134,6 +134,16 @@ class TrackResult:
     failures: list[Failure] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
 
+    def add(self, other: TrackResult) -> None:
+        """What another part of the track found, behind what is here."""
+        self.records += other.records
+        self.failures += other.failures
+        self.expected |= other.expected
+        self.rows |= other.rows
+        self.notes |= other.notes
+        self.details |= other.details
+        self.timing |= other.timing
+
 
 class Track(Protocol):
     """version: changes whenever its figures may change; part of the result."""

@@ -62,9 +62,10 @@ def pairs(
     made = spoiled(clips, context.seed)
     wanted = {kind: row for kind, row in rows.PAIRS.items() if context.wanted(row.name)}
     lists = {kind: [item for _, item in made[kind]] for kind in wanted if made[kind]}
-    real = bits_an_id(judge, kept.ids) if lists else np.zeros(0)
+    asked = [kept.ids, *lists.values()] if lists else []
     with one_processor_each(context.threads, halt=lambda: None) as pool:
-        bits = dict(zip(lists, pool.map(partial(bits_an_id, judge), lists.values()), strict=True))
+        scored = list(pool.map(partial(bits_an_id, judge), asked))
+    real, bits = scored[0] if scored else np.zeros(0), dict(zip(lists, scored[1:], strict=True))
     for kind, row in wanted.items():
         if not made[kind]:
             result.rows[row.name] = absent(row, _lack(kind))

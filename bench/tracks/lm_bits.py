@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.contracts import MetricRow, Sums
 from bench.errors import UserError
-from bench.layouts import Flatten, Layout, suited
+from bench.layouts import Flatten, Layout, TemporalDepth, suited
 from bench.lm.laid import Item, LaidNGram, Predictor, uniform
 from bench.lm.ngram import Floats
 from bench.lm.scoring import by_stream, slope, subset
@@ -120,7 +120,7 @@ class _Work:
     ) -> None:
         self.context, self.train, self.test, self.result = context, train, test, result
         self.told: dict[str, Any] = {}
-        self._fitted: dict[tuple[str, str], list[Future[tuple[Any, Floats]]]] = {}
+        self._fitted: dict[tuple[str, str], dict[int, Future[tuple[Any, Floats]]]] = {}
         self._halted = Event()
         chosen = [subset(train.seconds, share, context.seed) for share in SHARES]
         self.sizes = [[train.ids[i] for i in part] for part in chosen]
@@ -164,11 +164,13 @@ class _Work:
 
     def judge(self, layout: Layout) -> Predictor:
         """The small transformer of all the training speech, trained when first asked for bits."""
+        whole = len(SHARES) - 1
         made = self._fitted.get(_key("small", layout))
-        return made[-1].result()[0] if made else self.learnt(layout, len(SHARES) - 1)
+        return made[whole].result()[0] if made else self.learnt(layout, whole)
 
     def predict(self, layouts: Mapping[str, Layout | str]) -> None:
-        """All wanted rows; a few models are trained at a time, those that take longest first."""
+        """All wanted rows; a few models are trained at a time, those that take longest first, so
+        that no processor waits at the end."""
         plans: list[tuple[MetricRow, Layout | str, str, Maker]] = [
             (rows.UNIGRAM, layouts[Flatten.name], "unigram", partial(self.ngram, 1))
         ]
@@ -180,24 +182,29 @@ class _Work:
             plans += [(named[e], layouts[p.name], kind, make) for e, p in rows.PREDICTED.items()]
         plans = [plan for plan in plans if self.context.wanted(plan[0].name)]
         with one_processor_each(self.context.threads, self._halted.set) as pool:
-            for _, layout, kind, make in sorted(plans, key=lambda plan: plan[2] != "small"):
-                if isinstance(layout, Layout):
-                    self._start(pool, layout, kind, make)
+            jobs = [
+                (layout, kind, make, size)
+                for _, layout, kind, make in plans
+                if isinstance(layout, Layout)
+                for size in range(len(SHARES))
+            ]
+            for job in sorted(jobs, key=lambda job: -_cost(job[0], job[1], job[3])):
+                self._start(pool, *job)
             for row, layout, kind, _ in plans:
                 self._row(row, layout, kind)
 
-    def _start(self, pool: ThreadPoolExecutor, layout: Layout, kind: str, make: Maker) -> None:
-        """Train on each share and score the test, unless another row does."""
+    def _start(
+        self, pool: ThreadPoolExecutor, layout: Layout, kind: str, make: Maker, size: int
+    ) -> None:
+        """Train on a share and score the test, unless another row does."""
 
-        def train(size: int) -> tuple[Any, Floats]:
+        def train() -> tuple[Any, Floats]:
             model = make(layout, size)
             return model, model.bits(self.test.ids)
 
-        key = _key(kind, layout)
-        if key not in self._fitted:
-            whole_first = reversed(range(len(SHARES)))
-            made = {size: pool.submit(train, size) for size in whole_first}
-            self._fitted[key] = [made[size] for size in range(len(SHARES))]
+        started = self._fitted.setdefault(_key(kind, layout), {})
+        if size not in started:
+            started[size] = pool.submit(train)
 
     def _row(self, row: MetricRow, layout: Layout | str, kind: str) -> None:
         """One row, and its details."""
@@ -207,7 +214,8 @@ class _Work:
         side = self.context.info.side_info_bits
         seconds = self.test.seconds
         try:
-            made = [future.result() for future in self._fitted[_key(kind, layout)]]
+            started = self._fitted[_key(kind, layout)]
+            made = [started[size].result() for size in range(len(SHARES))]
         except UserError as error:  # streams whose lengths the layout cannot hold
             self.result.rows[row.name] = absent(row, str(error))
             return
@@ -240,3 +248,10 @@ class _Work:
 def _key(kind: str, layout: Layout) -> tuple[str, str]:
     """Of one stream all layouts are one sequence."""
     return kind, "" if len(layout.streams) == 1 else layout.name
+
+
+def _cost(layout: Layout, kind: str, size: int) -> float:
+    """How long one takes against the others: a small transformer is all, and one of depth has
+    layers over every cell. Of one stream the first layout serves them all."""
+    deep = isinstance(layout, TemporalDepth) and len(layout.streams) > 1
+    return (kind == "small") * SHARES[size] * (2 if deep else 1)

@@ -10,7 +10,9 @@ groups of speakers (or utterances) at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from bench.pools import one_processor_each
 from bench.rates import ROWS as RATE_ROWS
 from bench.tracks import token_rows as rows
 from bench.tracks.contract import TRAIN, TokenContext, TrackResult
@@ -42,11 +44,21 @@ class TokensTrack:
                 r.name: context.expected() for r in self.rows if context.wanted(r.name)
             }
             return result
-        code(context, corpus, result)
-        compression(context, corpus.items, result)
-        against_phones(context, corpus, result)
-        discrimination(context, corpus, result)
-        stability(context, corpus.items, result)
+        parts: list[Callable[[TrackResult], None]] = [
+            partial(code, context, corpus),
+            partial(compression, context, corpus.items),
+            partial(against_phones, context, corpus),
+            partial(discrimination, context, corpus),
+            partial(stability, context, corpus.items),
+        ]
+        found = [TrackResult() for _ in parts]
+        with one_processor_each(context.threads, halt=lambda: None) as pool:
+            # The last first: it is the longest, and the others share the other processor.
+            jobs = [pool.submit(parts[n], found[n]) for n in reversed(range(len(parts)))]
+            for job in jobs:
+                job.result()
+        for own in found:
+            result.add(own)
         per_text_token(context, corpus, result)
         _drop_uncountable(result)
         return result
