@@ -35,6 +35,8 @@ def track(samples: Signal) -> Signal:
 
 @lru_cache(maxsize=4)
 def _track(data: bytes) -> Signal:
+    from bench.f0_loops import path
+
     samples = np.frombuffer(data, dtype=np.float64)
     width, hop = int(3 / FLOOR * RATE), int(HOP * RATE)
     count = (len(samples) - width) // hop + 1
@@ -44,7 +46,7 @@ def _track(data: bytes) -> Signal:
     frames = np.lib.stride_tricks.sliding_window_view(samples, width)[first::hop][:count]
     loudest = float(np.abs(samples - samples.mean()).max())
     parts = [_candidates(frames[i : i + CHUNK], loudest) for i in range(0, count, CHUNK)]
-    f0 = _path(np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts]))
+    f0 = path(np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts]))
     f0.flags.writeable = False
     return f0
 
@@ -52,6 +54,8 @@ def _track(data: bytes) -> Signal:
 def _candidates(frames: npt.NDArray[np.float64], loudest: float) -> tuple[Signal, Signal]:
     """Frequencies and strengths [T, CANDIDATES] of frames [T, W]; frequency 0 is unvoiced."""
     from scipy.fft import irfft, next_fast_len, rfft
+
+    from bench.f0_loops import peaks
 
     count, width = frames.shape
     frames = frames - frames.mean(axis=1, keepdims=True)
@@ -67,40 +71,8 @@ def _candidates(frames: npt.NDArray[np.float64], loudest: float) -> tuple[Signal
         return lags / np.maximum(lags[..., :1], 1e-300)
 
     r = autocorrelation(frames * window) / autocorrelation(window)
-    inner = r[:, 1:-1]
-    peak = (inner > r[:, :-2]) & (inner >= r[:, 2:]) & (inner > 0.5 * VOICING)
-    curve = 2 * inner - r[:, :-2] - r[:, 2:]
-    slope = (r[:, 2:] - r[:, :-2]) / 2
-    shift = np.divide(slope, curve, out=np.zeros_like(slope), where=peak)
-    frequency = RATE * FINER / (np.arange(1, longest + 1) + shift)
-    height = inner + 0.5 * slope * shift
-    height = np.where(height > 1, 1 / np.maximum(height, 1), height)
-    keep = peak & (frequency >= FLOOR) & (frequency <= CEILING)
-    strength = np.where(keep, height - OCTAVE * np.log2(FLOOR / frequency), -np.inf)
-    best = np.argpartition(-strength, CANDIDATES - 1, axis=1)[:, : CANDIDATES - 1]
     unvoiced = VOICING + np.maximum(0.0, 2 - level / (SILENCE / (1 + VOICING)))
-    return (
-        np.concatenate([np.zeros((count, 1)), np.take_along_axis(frequency, best, 1)], axis=1),
-        np.concatenate([unvoiced[:, None], np.take_along_axis(strength, best, 1)], axis=1),
-    )
-
-
-def _path(frequency: Signal, strength: Signal) -> Signal:
-    """F0 [T] of the path with the greatest strength less the costs of its jumps."""
-    voiced = frequency > 0
-    octave = np.log2(np.where(voiced, frequency, 1.0))
-    back = np.zeros(frequency.shape, dtype=np.intp)
-    total = strength[0]
-    for t in range(1, len(frequency)):
-        cost = JUMP * np.abs(octave[t][None, :] - octave[t - 1][:, None])
-        both = voiced[t - 1][:, None] & voiced[t][None, :]
-        switch = voiced[t - 1][:, None] ^ voiced[t][None, :]
-        score = total[:, None] - np.where(both, cost, SWITCH * switch)
-        back[t] = score.argmax(axis=0)
-        total = score.max(axis=0) + strength[t]
-    f0 = np.zeros(len(frequency))
-    state = int(total.argmax())
-    for t in range(len(frequency) - 1, -1, -1):
-        f0[t] = frequency[t, state]
-        state = int(back[t, state])
-    return f0
+    frequency, strength = np.zeros((count, CANDIDATES)), np.full((count, CANDIDATES), -np.inf)
+    strength[:, 0] = unvoiced
+    peaks(r, frequency, strength)
+    return frequency, strength

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from bench.compiling import compiled
 
 BIG, TINY = 2.0**256, 2.0**-256
 HIGH, LOW = 2.0**128, 2.0**-128  # between which a mantissa is kept
@@ -47,8 +48,7 @@ class _Ctc(torch.autograd.Function):
         weight = np.zeros(len(ctx.shares), dtype=np.float32)
         for at, count, grad in zip(ctx.first, ctx.counts, grads[0].tolist(), strict=True):
             weight[at : at + count] = -grad
-        ctx.shares *= weight[:, None]
-        return torch.from_numpy(ctx.shares), None, None, None, None
+        return torch.from_numpy(ctx.shares * weight[:, None]), None, None, None, None
 
 
 def nats_of(scores: Tensor, first: Ids, counts: Ids, targets: Ids, lengths: Ids) -> Tensor:
@@ -63,11 +63,7 @@ def nats_of(scores: Tensor, first: Ids, counts: Ids, targets: Ids, lengths: Ids)
     return made
 
 
-def _compiled(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-
-
-@_compiled
+@compiled
 def _kept(m, e):  # type: ignore[no-untyped-def]
     """The same value with its mantissa in reach."""
     if LOW <= m <= HIGH:
@@ -83,7 +79,7 @@ def _kept(m, e):  # type: ignore[no-untyped-def]
     return m, e
 
 
-@_compiled
+@compiled
 def _plus(m, e, n, f):  # type: ignore[no-untyped-def]
     """m·2^256e + n·2^256f."""
     if e == f:
@@ -93,7 +89,7 @@ def _plus(m, e, n, f):  # type: ignore[no-untyped-def]
     return (n + m * TINY if f == e + 1 else n), f
 
 
-@_compiled
+@compiled
 def _chance(logs, probabilities, row, label):  # type: ignore[no-untyped-def]
     """Mantissa and exponent of one probability."""
     if logs[row, label] > STEEP:
@@ -104,7 +100,7 @@ def _chance(logs, probabilities, row, label):  # type: ignore[no-untyped-def]
     return math.exp(logs[row, label] - parts * NATS), parts
 
 
-@_compiled
+@compiled
 def _segments(logs, probabilities, first, counts, targets, lengths, nats, shares, learn):  # type: ignore[no-untyped-def]
     """Fill `nats`, and in `shares` how likely each symbol is at each row, given the labels."""
     classes = logs.shape[1]

@@ -101,20 +101,13 @@ def _prepared(
 ) -> dict[str, Work]:
     """Labels and folds of each probe that the suite has data for, and what the probes read."""
     items = _items(context, result)
-    read = [item for item in items if any(probe.wants(item) for probe in probes.values())]
     works: dict[str, Work] = {}
-    with one_processor_each(context.threads, halt=lambda: None) as pool:
-        jobs = {
-            task: pool.submit(prepared, probe, items, context.seed)
-            for task, probe in probes.items()
-        }
-        reading = pool.submit(inputs.prepare, read)
-        for task, job in jobs.items():
-            try:
-                works[task] = job.result()
-            except Unusable as reason:
-                unusable(context, probes[task], str(reason), result)
-        reading.result()
+    for task, probe in probes.items():
+        try:
+            works[task] = prepared(probe, items, context.seed)
+        except Unusable as reason:
+            unusable(context, probe, str(reason), result)
+    inputs.prepare([item for work in works.values() for item in work.items])
     return works
 
 

@@ -6,6 +6,7 @@ time taken: other work on the machine can only add to it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from bench.tracks.speed_ahead import by_hash
 LEAST, MOST = 3, 24  # utterances at batch 1
 BUDGET = 6.0  # seconds of computing after which no further utterance or batch is measured
 SIZES = (1, 2, 4, 8, 16, 32)
+GAIN, VAIN = 0.03, 2  # after so many sizes in a row that gain no such share, no larger one is tried
 CLIP_SECONDS = 3.0
 BUSY = 0.1  # share of the time without the processor from which a note tells it
 T = TypeVar("T")
@@ -159,9 +161,9 @@ def _best(
     clock: Clock,
 ) -> Row:
     found: dict[int, float] = {}
-    stopped, spent = "", 0.0
+    stopped, spent, vain = "", 0.0, 0
     for size in SIZES:
-        if spent > BUDGET:
+        if spent > BUDGET or vain == VAIN:
             break
         try:
             taken = clock.shortest(maker(size))
@@ -169,7 +171,9 @@ def _best(
             stopped = f"; {size} failed: {reason_of(error)}"
             break
         spent += 2 * taken
-        found[size] = taken / (size * seconds)
+        cost = taken / (size * seconds)
+        vain = 0 if cost < (1 - GAIN) * min(found.values(), default=math.inf) else vain + 1
+        found[size] = cost
         result.timing[f"{stage} a second, batch {size}"] = found[size]
     if not found:
         return absent(row, stopped[2:])
