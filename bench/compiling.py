@@ -10,7 +10,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def compiled(function: Function) -> Function:
     """The function as machine code, kept on disk where there is a place for it. Other threads run
-    beside it."""
+    beside it. What it takes from other files is not seen to change: its constants and the compiled
+    functions that it calls must be of its own file."""
     import numba
 
     try:

@@ -8,11 +8,13 @@ own; up to 14 peaks and "unvoiced" as candidates; the cheapest path over all fra
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.compiling import compiled
 from bench.metrics._inputs import RATE, Signal
 
 HOP = 0.010  # s
@@ -35,8 +37,6 @@ def track(samples: Signal) -> Signal:
 
 @lru_cache(maxsize=4)
 def _track(data: bytes) -> Signal:
-    from bench.f0_loops import path
-
     samples = np.frombuffer(data, dtype=np.float64)
     width, hop = int(3 / FLOOR * RATE), int(HOP * RATE)
     count = (len(samples) - width) // hop + 1
@@ -46,6 +46,7 @@ def _track(data: bytes) -> Signal:
     frames = np.lib.stride_tricks.sliding_window_view(samples, width)[first::hop][:count]
     loudest = float(np.abs(samples - samples.mean()).max())
     parts = [_candidates(frames[i : i + CHUNK], loudest) for i in range(0, count, CHUNK)]
+    _, path = _loops()
     f0 = path(np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts]))
     f0.flags.writeable = False
     return f0
@@ -54,8 +55,6 @@ def _track(data: bytes) -> Signal:
 def _candidates(frames: npt.NDArray[np.float64], loudest: float) -> tuple[Signal, Signal]:
     """Frequencies and strengths [T, CANDIDATES] of frames [T, W]; frequency 0 is unvoiced."""
     from scipy.fft import irfft, next_fast_len, rfft
-
-    from bench.f0_loops import peaks
 
     count, width = frames.shape
     frames = frames - frames.mean(axis=1, keepdims=True)
@@ -74,5 +73,68 @@ def _candidates(frames: npt.NDArray[np.float64], loudest: float) -> tuple[Signal
     unvoiced = VOICING + np.maximum(0.0, 2 - level / (SILENCE / (1 + VOICING)))
     frequency, strength = np.zeros((count, CANDIDATES)), np.full((count, CANDIDATES), -np.inf)
     strength[:, 0] = unvoiced
-    peaks(r, frequency, strength)
+    peaks, _ = _loops()
+    peaks(r, RATE * FINER, frequency, strength)
     return frequency, strength
+
+
+@cache
+def _loops() -> tuple[Callable[..., None], Callable[..., Signal]]:
+    """`_peaks` and `_path`, compiled; not before they are needed, since numba is slow to load."""
+    return compiled(_peaks), compiled(_path)
+
+
+def _peaks(r, rate, frequency, strength):  # type: ignore[no-untyped-def]
+    """The strongest peaks of each row of lags, by a parabola, beside what is there already.
+
+    rate: lags a second."""
+    for t in range(len(r)):
+        found, weakest = 1, 1
+        for lag in range(1, r.shape[1] - 1):
+            before, here, after = r[t, lag - 1], r[t, lag], r[t, lag + 1]
+            if not (here > before and here >= after and here > 0.5 * VOICING):
+                continue
+            slope = (after - before) / 2
+            shift = slope / (2 * here - before - after)
+            hertz = rate / (lag + shift)
+            if not FLOOR <= hertz <= CEILING:
+                continue
+            height = here + 0.5 * slope * shift
+            if height > 1:
+                height = 1 / height
+            height -= OCTAVE * np.log2(FLOOR / hertz)
+            if found < CANDIDATES:
+                place, found = found, found + 1
+            elif height > strength[t, weakest]:
+                place = weakest
+            else:
+                continue
+            frequency[t, place], strength[t, place] = hertz, height
+            weakest = 1 + strength[t, 1:].argmin()
+
+
+def _path(frequency, strength):  # type: ignore[no-untyped-def]
+    """F0 [T] of the path with the greatest strength less the costs of its jumps."""
+    frames, states = frequency.shape
+    back = np.zeros((frames, states), np.int64)
+    octave = np.log2(np.where(frequency > 0, frequency, 1.0))
+    total, reached = strength[0].copy(), np.zeros(states)
+    for t in range(1, frames):
+        for j in range(states):
+            best, state = -np.inf, 0
+            for i in range(states):
+                cost = 0.0
+                if frequency[t, j] > 0 and frequency[t - 1, i] > 0:
+                    cost = JUMP * abs(octave[t, j] - octave[t - 1, i])
+                elif frequency[t, j] > 0 or frequency[t - 1, i] > 0:
+                    cost = SWITCH
+                if total[i] - cost > best:
+                    best, state = total[i] - cost, i
+            reached[j], back[t, j] = best + strength[t, j], state
+        total[:] = reached
+    f0 = np.zeros(frames)
+    state = total.argmax()
+    for t in range(frames - 1, -1, -1):
+        f0[t] = frequency[t, state]
+        state = back[t, state]
+    return f0

@@ -538,3 +538,30 @@ def test_rows_of_sums_have_the_interval_of_any_other_row() -> None:
     assert row.ci95 is not None
     assert row.ci95[0] < 400 < row.ci95[1]
     assert (row.n, row.clusters, row.note) == (9, "speaker", "note")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tried", "best"),
+    [
+        (lambda size: 1.0 * size, [1, 2, 4], 1),  # nothing is gained
+        (lambda size: 1.0, [1, 2, 4, 8, 16, 32], 32),  # all of it is
+        (lambda size: size * (0.5 if size >= 4 else 1.0), [1, 2, 4, 8, 16], 4),
+        (lambda size: size * (0.98 if size == 4 else 1.0), [1, 2, 4], 4),  # too little to go on
+    ],
+)
+def test_larger_batches_are_tried_while_they_gain(
+    seconds: Callable[[int], float], tried: list[int], best: int
+) -> None:
+    class Told(speed_times.Clock):
+        def shortest(self, call: Callable[[], object]) -> float:
+            found = call()
+            assert isinstance(found, float)
+            return found / 100
+
+    result = TrackResult()
+    row = speed_times._best(
+        rows.ENCODE_BATCH, lambda size: lambda: seconds(size), "encode", 3.0, result, "here",
+        Told(False),
+    )  # fmt: skip
+    assert [int(name.rsplit(" ", 1)[1]) for name in result.timing] == tried
+    assert row.n == best
