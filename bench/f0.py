@@ -46,8 +46,12 @@ def _track(data: bytes) -> Signal:
     frames = np.lib.stride_tricks.sliding_window_view(samples, width)[first::hop][:count]
     loudest = float(np.abs(samples - samples.mean()).max())
     parts = [_candidates(frames[i : i + CHUNK], loudest) for i in range(0, count, CHUNK)]
+    frequency, strength = (np.concatenate(each) for each in zip(*parts, strict=True))
+    octave = np.log2(np.where(frequency > 0, frequency, 1.0))
     _, path = _loops()
-    f0 = path(np.concatenate([f for f, _ in parts]), np.concatenate([s for _, s in parts]))
+    states = np.zeros(count, dtype=np.int64)
+    path(frequency > 0, octave, strength.copy(), np.zeros(frequency.shape, np.int64), states)
+    f0: Signal = frequency[np.arange(count), states]
     f0.flags.writeable = False
     return f0
 
@@ -79,7 +83,7 @@ def _candidates(frames: npt.NDArray[np.float64], loudest: float) -> tuple[Signal
 
 
 @cache
-def _loops() -> tuple[Callable[..., None], Callable[..., Signal]]:
+def _loops() -> tuple[Callable[..., None], Callable[..., None]]:
     """`_peaks` and `_path`, compiled; not before they are needed, since numba is slow to load."""
     return compiled(_peaks), compiled(_path)
 
@@ -110,31 +114,36 @@ def _peaks(r, rate, frequency, strength):  # type: ignore[no-untyped-def]
             else:
                 continue
             frequency[t, place], strength[t, place] = hertz, height
-            weakest = 1 + strength[t, 1:].argmin()
+            weakest = 1
+            for other in range(2, CANDIDATES):
+                if strength[t, other] < strength[t, weakest]:
+                    weakest = other
 
 
-def _path(frequency, strength):  # type: ignore[no-untyped-def]
-    """F0 [T] of the path with the greatest strength less the costs of its jumps."""
-    frames, states = frequency.shape
-    back = np.zeros((frames, states), np.int64)
-    octave = np.log2(np.where(frequency > 0, frequency, 1.0))
-    total, reached = strength[0].copy(), np.zeros(states)
+def _path(voiced, octave, strength, back, states):  # type: ignore[no-untyped-def]
+    """Fill `states` [T] with the path of the greatest strength less the costs of its jumps.
+
+    octave: log2 of Hz; strength becomes that of the best path to each state; back: room for where
+    it came from; all [T, S]. Only loops and scalars: what numba compiles in a second."""
+    frames, width = strength.shape
     for t in range(1, frames):
-        for j in range(states):
+        for j in range(width):
             best, state = -np.inf, 0
-            for i in range(states):
+            for i in range(width):
                 cost = 0.0
-                if frequency[t, j] > 0 and frequency[t - 1, i] > 0:
+                if voiced[t, j] and voiced[t - 1, i]:
                     cost = JUMP * abs(octave[t, j] - octave[t - 1, i])
-                elif frequency[t, j] > 0 or frequency[t - 1, i] > 0:
+                elif voiced[t, j] or voiced[t - 1, i]:
                     cost = SWITCH
-                if total[i] - cost > best:
-                    best, state = total[i] - cost, i
-            reached[j], back[t, j] = best + strength[t, j], state
-        total[:] = reached
-    f0 = np.zeros(frames)
-    state = total.argmax()
+                reached = strength[t - 1, i] - cost
+                if reached > best:
+                    best, state = reached, i
+            strength[t, j] += best
+            back[t, j] = state
+    last = 0
+    for j in range(1, width):
+        if strength[frames - 1, j] > strength[frames - 1, last]:
+            last = j
     for t in range(frames - 1, -1, -1):
-        f0[t] = frequency[t, state]
-        state = back[t, state]
-    return f0
+        states[t] = last
+        last = back[t, last]
