@@ -18,6 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch setuptools wheel
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[lyra,text,codecs,test]'
+	@# librosa compiles loops when it is first loaded: here, so that no run waits for it.
+	$(BIN)/python -c 'import librosa.core, librosa.feature'
 	@touch $@
 
 # Status 1 says that some utterances have failures, which the table names: here the pitch of three.
